@@ -1,0 +1,65 @@
+"""What a user declares: a connection, sources, metrics and experiments, checked all at once.
+
+A leading note on names: ``value``, ``filter`` and the values of ``columns`` are scalar expressions in
+Athena's SQL; everything else that names a column is a column name, taken as it is, whatever characters
+it has. All SQL is checked when the configuration is read.
+"""
+
+from statsig_staging.config.connections import (
+    AthenaConnection,
+    Connection,
+    LocalConnection,
+    ReadOnly,
+)
+from statsig_staging.config.experiments import Experiment
+from statsig_staging.config.kinds import KINDS, LATER_KINDS, fields_of
+from statsig_staging.config.metrics import (
+    LATER_OPTIONS,
+    Component,
+    CountComponent,
+    CountMetric,
+    MeanMetric,
+    Metric,
+    RatioMetric,
+    SumComponent,
+    SumMetric,
+    UnitCountComponent,
+    UnitCountMetric,
+    components_of,
+)
+from statsig_staging.config.problems import Location, Problem, describe, quote, unknown_key
+from statsig_staging.config.project import Project, parse_project
+from statsig_staging.config.sources import AssignmentSource, MetricSource, Partition
+
+__all__ = [
+    "KINDS",
+    "LATER_KINDS",
+    "LATER_OPTIONS",
+    "AssignmentSource",
+    "AthenaConnection",
+    "Component",
+    "Connection",
+    "CountComponent",
+    "CountMetric",
+    "Experiment",
+    "LocalConnection",
+    "Location",
+    "MeanMetric",
+    "Metric",
+    "MetricSource",
+    "Partition",
+    "Problem",
+    "Project",
+    "RatioMetric",
+    "ReadOnly",
+    "SumComponent",
+    "SumMetric",
+    "UnitCountComponent",
+    "UnitCountMetric",
+    "components_of",
+    "describe",
+    "fields_of",
+    "parse_project",
+    "quote",
+    "unknown_key",
+]

@@ -1,0 +1,71 @@
+"""Experiments: what is analysed."""
+
+from collections.abc import Iterable
+from datetime import date
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+
+from statsig_staging import expressions
+from statsig_staging.config.fields import Day, Model, Name
+from statsig_staging.config.problems import quote
+
+
+def _repeated(names: Iterable[str]) -> str | None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
+
+
+def _no_repeats(names: tuple[str, ...]) -> tuple[str, ...]:
+    if (name := _repeated(names)) is not None:
+        raise ValueError(f"lists {quote(name)} twice")
+    return names
+
+
+class Experiment(Model):
+    """One experiment.
+
+    Attributes:
+        id: Its id, as the assignment source writes it.
+        assignment_source: Where its exposures lie.
+        unit: The unit type that is randomised.
+        start: First day, UTC.
+        end: Last day, inclusive, UTC; None while it runs.
+        groups: The groups that count; None for all that are seen.
+        control: The control group.
+        crossover: What becomes of units seen in two groups.
+        metrics: Names of its metrics.
+    """
+
+    id: Name
+    assignment_source: Name
+    unit: Name
+    start: Day
+    end: Day | None = None
+    groups: Annotated[tuple[Name, ...], Field(min_length=1), AfterValidator(_no_repeats)] | None = (
+        None
+    )
+    control: Name | None = None
+    crossover: Literal["exclude", "first_group"] = "exclude"
+    metrics: Annotated[tuple[Name, ...], AfterValidator(_no_repeats)]
+
+    @field_validator("end")
+    @classmethod
+    def _not_before_start(cls, end: date | None, info: ValidationInfo) -> date | None:
+        start = info.data.get("start")
+        if end and start and start > end:
+            raise ValueError(f"start {start} is after end {end}")
+        return end
+
+    @field_validator("control")
+    @classmethod
+    def _one_of_the_groups(cls, control: str | None, info: ValidationInfo) -> str | None:
+        groups = info.data.get("groups")
+        if groups is not None and control is not None and control not in groups:
+            near = expressions.suggestion(control, groups)
+            raise ValueError(f"{quote(control)} is not one of the groups{near}")
+        return control

@@ -1,0 +1,120 @@
+"""References: names are unique, and what an entry names exists."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from statsig_staging import expressions
+from statsig_staging.config.fields import Model
+from statsig_staging.config.kinds import KINDS
+from statsig_staging.config.problems import Location, Problem, quote
+
+
+def reference_problems(data: Mapping[str, Any], checked: Mapping[str, Any]) -> list[Problem]:
+    """Return what is wrong between entries: names that stand twice, references to nothing.
+
+    Args:
+        data: What a project declares.
+        checked: The same with every entry as its model, or None where it is wrong.
+    """
+    entries = _Entries(data, checked)
+    problems = [
+        *_duplicates(entries.names("assignment_sources") + entries.names("metric_sources")),
+        *_duplicates(entries.names("metrics")),
+        *_duplicates(entries.names("experiments")),
+    ]
+    for location, metric in entries.all("metrics"):
+        for place, component in _sides(metric):
+            source = _text(component.get("source"))
+            problems += entries.unknown("metric_sources", source, (*location, *place, "source"))
+    for location, experiment in entries.all("experiments"):
+        problems += _experiment_problems(entries, location, experiment)
+    return problems
+
+
+class _Entries:
+    """All entries of a project as plain data, right or wrong, so that every reference is checked."""
+
+    def __init__(self, data: Mapping[str, Any], checked: Mapping[str, Any]) -> None:
+        self._views = {
+            kind: [
+                _view(entry, data[kind][index]) for index, entry in enumerate(checked.get(kind, ()))
+            ]
+            for kind in KINDS
+        }
+
+    def all(self, kind: str) -> Iterable[tuple[Location, Mapping[str, Any]]]:
+        for index, view in enumerate(self._views[kind]):
+            yield (kind, index), view
+
+    def names(self, kind: str) -> list[tuple[Location, str]]:
+        key = "id" if kind == "experiments" else "name"
+        found = [((*location, key), _text(view.get(key))) for location, view in self.all(kind)]
+        return [(location, name) for location, name in found if name]
+
+    def find(self, kind: str, name: str) -> Mapping[str, Any]:
+        for _, view in self.all(kind):
+            if _text(view.get("name")) == name:
+                return view
+        return {}
+
+    def unknown(self, kind: str, name: str, location: Location) -> Iterable[Problem]:
+        known = [other for _, other in self.names(kind)]
+        if name and name not in known:
+            what = kind.removesuffix("s").replace("_", " ")
+            near = expressions.suggestion(name, known)
+            yield Problem(location, f"there is no {what} {quote(name)}{near}", absent=True)
+
+    def without_unit(
+        self, kind: str, name: str, unit: str, location: Location
+    ) -> Iterable[Problem]:
+        units = self.find(kind, name).get("units")
+        if unit and units and isinstance(units, Mapping) and unit not in map(_text, units):
+            what = kind.removesuffix("s").replace("_", " ")
+            near = expressions.suggestion(unit, map(_text, units))
+            message = f"{what} {quote(name)} has no unit type {quote(unit)}{near}"
+            yield Problem(location, message)
+
+
+def _duplicates(names: Iterable[tuple[Location, str]]) -> Iterable[Problem]:
+    first: dict[str, Location] = {}
+    for location, name in names:
+        if name in first:
+            yield Problem(location, f"duplicate name {quote(name)}", also=first[name])
+        first.setdefault(name, location)
+
+
+def _experiment_problems(
+    entries: _Entries, location: Location, experiment: Mapping[str, Any]
+) -> Iterable[Problem]:
+    source = _text(experiment.get("assignment_source"))
+    unit = _text(experiment.get("unit"))
+    yield from entries.unknown("assignment_sources", source, (*location, "assignment_source"))
+    yield from entries.without_unit("assignment_sources", source, unit, (*location, "unit"))
+    names = experiment.get("metrics")
+    for index, value in enumerate(names if isinstance(names, list | tuple) else ()):
+        name, place = _text(value), (*location, "metrics", index)
+        yield from entries.unknown("metrics", name, place)
+        sides = _sides(entries.find("metrics", name))
+        for used in dict.fromkeys(_text(side.get("source")) for _, side in sides):
+            yield from entries.without_unit("metric_sources", used, unit, place)
+
+
+def _sides(metric: Mapping[str, Any]) -> Iterable[tuple[Location, Mapping[str, Any]]]:
+    if metric.get("type") != "ratio":
+        yield (), metric
+        return
+    for side in ("numerator", "denominator"):
+        if isinstance(metric.get(side), Mapping):
+            yield (side,), metric[side]
+
+
+def _view(entry: object, raw: object) -> Mapping[str, Any]:
+    if isinstance(entry, Model):
+        return entry.model_dump()
+    return raw if isinstance(raw, Mapping) else {}
+
+
+def _text(value: object) -> str:
+    """Return a name as text, or nothing where it is none."""
+    is_name = isinstance(value, str | int) and not isinstance(value, bool)
+    return str(value) if is_name else ""
