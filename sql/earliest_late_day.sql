@@ -1,0 +1,4 @@
+-- The earliest day that has to be restated for a late unit.
+SELECT
+  MIN(l.from_ds) AS ds
+FROM late_units AS l

@@ -1,0 +1,6 @@
+-- Every group that a unit was seen in.
+SELECT DISTINCT
+  c.group_id
+FROM exposure_counts AS c
+WHERE
+  c.group_id <> '' AND c.exposures > c.without_unit

@@ -1,0 +1,9 @@
+-- The unit-days that late units have now, on the days that are restated.
+SELECT
+  m.unit_id,
+  m.ds
+FROM unit_day_metrics AS m
+JOIN late_units AS l
+  ON l.unit_id = m.unit_id
+WHERE
+  :on_days

@@ -1,0 +1,6 @@
+-- The days of the units in question.
+SELECT
+  d.*
+FROM unit_day_exposures AS d
+JOIN touched_units AS t
+  ON t.unit_id = d.unit_id

@@ -1,0 +1,171 @@
+"""Run the steps of a plan against a warehouse, and say what happens while it does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from graphlib import TopologicalSorter
+from typing import TYPE_CHECKING
+
+from statsig_staging.plan import Check, CreateTable, Drop, Merge, Replace, ReplacePartitions
+from statsig_staging.results import (
+    BatchFinished,
+    StepFailed,
+    StepFinished,
+    StepResult,
+    StepStarted,
+    Warned,
+)
+from statsig_staging.warehouses.base import Stamp, WriteStats
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from datetime import date
+
+    from statsig_staging.plan import Plan, Step, Write
+    from statsig_staging.results import Event
+    from statsig_staging.warehouses.base import TableVersion, Warehouse
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """What running a plan's steps did.
+
+    Attributes:
+        steps: What each step did.
+        versions: Catalog name → version, of every table that was written.
+        warnings: What the checks found.
+    """
+
+    steps: tuple[StepResult, ...]
+    versions: Mapping[str, TableVersion]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What running needs besides the plan: all side effects come in here.
+
+    Attributes:
+        warehouse: Where statements run.
+        load_id: The load that the commits belong to.
+        keep_tags: Catalog name → tags of the table's snapshots that stay.
+        on_event: Hears of everything that happens.
+        clock: Seconds on a clock that only goes forward.
+    """
+
+    warehouse: Warehouse
+    load_id: str
+    keep_tags: Mapping[str, tuple[str, ...]]
+    on_event: Callable[[Event], object]
+    clock: Callable[[], float]
+
+
+def execute(plan: Plan, around: Surroundings) -> Execution:
+    """Run the steps of ``plan`` in an order that respects their needs.
+
+    Raises:
+        StagingError: If a step fails; the steps after it are not run.
+    """
+    results: list[StepResult] = []
+    versions: dict[str, TableVersion] = {}
+    warnings: list[str] = []
+    for step in in_order(plan.steps):
+        try:
+            result, found = _run(step, around, versions)
+        except BaseException as error:
+            around.on_event(StepFailed(step=step.name, error=str(error) or type(error).__name__))
+            raise
+        results.append(result)
+        warnings += found
+    return Execution(steps=tuple(results), versions=versions, warnings=tuple(warnings))
+
+
+def in_order(steps: Iterable[Step]) -> tuple[Step, ...]:
+    """Return steps so that each comes after those it needs, otherwise in the order they were given."""
+    by_name = {step.name: step for step in steps}
+    graph = {
+        step.name: [need for need in step.needs if need in by_name] for step in by_name.values()
+    }
+    return tuple(by_name[name] for name in TopologicalSorter(graph).static_order())
+
+
+def _run(
+    step: Step, around: Surroundings, versions: dict[str, TableVersion]
+) -> tuple[StepResult, list[str]]:
+    began = around.clock()
+    if isinstance(step.action, Check):
+        found = _check(step.action, around)
+        return StepResult(step=step.name, table=None, seconds=around.clock() - began), found
+    write = _guarded(step, step.action, around.warehouse)
+    table = write.target.name.catalog
+    around.on_event(StepStarted(step=step.name, batches=batch_count(write)))
+    stats = WriteStats()
+    if not (isinstance(write, Merge) and not write.batches):
+        stamp = Stamp(
+            load_id=around.load_id, step=step.name, keep_tags=around.keep_tags.get(table, ())
+        )
+        stats = around.warehouse.write(write, stamp, _batch_listener(step, around))
+    if stats.version is not None:
+        versions[table] = stats.version
+    result = _result(step, table, around.clock() - began, stats)
+    around.on_event(
+        StepFinished(
+            step=step.name,
+            seconds=result.seconds,
+            rows=result.rows,
+            bytes_read=result.bytes_read,
+            bytes_written=result.bytes_written,
+        )
+    )
+    return result, []
+
+
+def _batch_listener(step: Step, around: Surroundings) -> Callable[[int, int], None]:
+    def heard(done: int, batches: int) -> None:
+        around.on_event(BatchFinished(step=step.name, done=done, batches=batches))
+
+    return heard
+
+
+def batch_count(write: Write) -> int:
+    """Return the number of statements of a write."""
+    return 1 if isinstance(write, Drop) else len(write.batches)
+
+
+def _result(step: Step, table: str, seconds: float, stats: WriteStats) -> StepResult:
+    return StepResult(
+        step=step.name,
+        table=table,
+        seconds=seconds,
+        rows=stats.rows,
+        statements=stats.statements,
+        bytes_read=stats.bytes_read,
+        bytes_written=stats.bytes_written,
+        files_read=stats.files_read,
+        snapshot_id=stats.version.snapshot_id if stats.version is not None else None,
+    )
+
+
+def _guarded(step: Step, write: Write, warehouse: Warehouse) -> Write:
+    """Return the write without the batches that its guard rules out."""
+    if step.guard is None or not isinstance(
+        write, CreateTable | Merge | Replace | ReplacePartitions
+    ):
+        return write
+    earliest: date | None = warehouse.fetch(step.guard).column(0)[0].as_py()
+    if earliest is None:
+        return replace(write, batches=())
+    batches = tuple(batch for batch in write.batches if max(batch.partitions) >= earliest)
+    return replace(write, batches=batches)
+
+
+def _check(check: Check, around: Surroundings) -> list[str]:
+    row = around.warehouse.fetch(check.select).to_pylist()[0]
+    found = [
+        message.format(count=row[column], example=row.get(f"{column}_example"))
+        for column, message in check.messages.items()
+        if row[column]
+    ]
+    for message in found:
+        around.on_event(Warned(message=message))
+    return found

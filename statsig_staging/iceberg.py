@@ -1,0 +1,313 @@
+"""Iceberg commits: the only module that makes pyiceberg's semi-internal calls.
+
+pyiceberg 0.12 has no public way to commit data files that another engine wrote with field ids in
+them, and none to do several changes of a table in one commit. The calls used for that are
+``create_table_transaction``, ``Transaction.update_snapshot().overwrite()`` with its
+``append_data_file`` and ``delete_data_file``, ``Transaction._stage`` through ``ManageSnapshots`` and
+``ExpireSnapshots``, and the footer statistics of ``pyiceberg.io.pyarrow``; the contract test
+``tests/test_iceberg.py`` holds them to what is needed here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING
+
+import pyarrow.parquet as pq
+from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.exceptions import NoSuchTableError
+from pyiceberg.io.pyarrow import (
+    compute_statistics_plan,
+    data_file_statistics_from_parquet_metadata,
+    parquet_path_to_id_mapping,
+)
+from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
+from pyiceberg.partitioning import UNPARTITIONED_PARTITION_SPEC, PartitionField, PartitionSpec
+from pyiceberg.schema import Schema
+from pyiceberg.table.update.snapshot import ExpireSnapshots, ManageSnapshots
+from pyiceberg.transforms import IdentityTransform
+from pyiceberg.typedef import Record
+from pyiceberg.types import (
+    BooleanType,
+    DateType,
+    DoubleType,
+    IcebergType,
+    LongType,
+    NestedField,
+    StringType,
+    TimestampType,
+)
+
+from statsig_staging.plan import Column, ColumnType
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from pyiceberg.catalog import Catalog
+    from pyiceberg.table import Table as IcebergTable
+    from pyiceberg.table import Transaction
+
+CATALOG_NAME = "statsig_staging"
+"""Rows of pyiceberg's SQL catalog carry a catalog name; a reader must use the same one."""
+
+PARTITION_COLUMN = "ds"
+
+TABLE_PROPERTIES = {
+    "format-version": "2",
+    "write.parquet.compression-codec": "zstd",
+    "write.metadata.delete-after-commit.enabled": "true",
+    "write.metadata.previous-versions-max": "20",
+    "commit.manifest-merge.enabled": "true",
+    "commit.manifest.min-count-to-merge": "20",
+    "commit.retry.num-retries": "20",
+}
+
+_EPOCH = date(1970, 1, 1).toordinal()
+
+_TYPES: dict[ColumnType, IcebergType] = {
+    ColumnType.STRING: StringType(),
+    ColumnType.LONG: LongType(),
+    ColumnType.DOUBLE: DoubleType(),
+    ColumnType.DATE: DateType(),
+    ColumnType.TIMESTAMP: TimestampType(),
+    ColumnType.BOOLEAN: BooleanType(),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenFile:
+    """A Parquet file that was written into a table's folder and is not committed yet."""
+
+    path: Path
+    rows: int
+    size: int
+    partition: date | None = None
+
+
+def open_catalog(database: Path, warehouse: Path) -> SqlCatalog:
+    """Return the catalog kept in a SQLite file, which is created on first use."""
+    return SqlCatalog(CATALOG_NAME, uri=f"sqlite:///{database}", warehouse=location_of(warehouse))
+
+
+def location_of(path: Path) -> str:
+    """Return the Iceberg location of a local path.
+
+    pyiceberg 0.12 takes what follows ``file://`` as the path itself: an escaped character stays escaped.
+    """
+    return f"file://{path}"
+
+
+def path_of(location: str) -> str:
+    """Return the local path of an Iceberg location."""
+    return location.removeprefix("file://")
+
+
+def load_table(catalog: Catalog, database: str, name: str) -> IcebergTable | None:
+    """Return a table, or None where the catalog has no such name."""
+    try:
+        return catalog.load_table((database, name))
+    except NoSuchTableError:
+        return None
+
+
+def schema_of(columns: Iterable[Column]) -> Schema:
+    """Return the Iceberg schema of a new table: ids count from 1 in the order of the columns."""
+    fields = [
+        NestedField(
+            number, column.name, _TYPES[column.type], required=False, doc=column.doc or None
+        )
+        for number, column in enumerate(columns, start=1)
+    ]
+    return Schema(*fields)
+
+
+def data_files(
+    table: IcebergTable, snapshot_id: int | None = None, partitions: Iterable[date] | None = None
+) -> list[DataFile]:
+    """Return the live data files of a snapshot, of the given ``ds`` partitions only if there are any.
+
+    Raises:
+        ValueError: If the table carries delete files; reading its data files would resurrect rows.
+    """
+    if snapshot_id is None and table.current_snapshot() is None:
+        return []
+    wanted = None if partitions is None else {_days_since_1970(day) for day in partitions}
+    found = []
+    for task in table.scan(snapshot_id=snapshot_id).plan_files():
+        if task.delete_files:
+            raise ValueError(f"table {'.'.join(table.name())} carries delete files")
+        if wanted is None or task.file.partition[0] in wanted:
+            found.append(task.file)
+    return found
+
+
+def _days_since_1970(day: date) -> int:
+    return day.toordinal() - _EPOCH
+
+
+def partition_date(file: DataFile) -> date | None:
+    """Return the ``ds`` of a data file, or None where the table is not partitioned."""
+    if not len(file.partition):
+        return None
+    value: int = file.partition[0]
+    return date.fromordinal(value + _EPOCH)
+
+
+class TableChange:
+    """One commit in the making: a new or an evolved table, files out and files in, tags and expiry.
+
+    Nothing is visible before :meth:`commit`; a process that dies before it leaves files that no
+    snapshot names, and nothing else.
+    """
+
+    def __init__(self, transaction: Transaction, *, new: bool) -> None:
+        self._transaction = transaction
+        self._new = new
+
+    @classmethod
+    def create(
+        cls,
+        catalog: SqlCatalog,
+        database: str,
+        name: str,
+        *,
+        location: str,
+        columns: Iterable[Column],
+        partitioned: bool,
+    ) -> TableChange:
+        """Begin a table that does not exist yet."""
+        schema = schema_of(columns)
+        transaction = catalog.create_table_transaction(
+            (database, name),
+            schema=schema,
+            location=location,
+            partition_spec=_partition_spec(schema) if partitioned else UNPARTITIONED_PARTITION_SPEC,
+            properties=TABLE_PROPERTIES,
+        )
+        return cls(transaction, new=True)
+
+    @classmethod
+    def of(cls, table: IcebergTable, columns: Iterable[Column], *, exact: bool) -> TableChange:
+        """Begin a change of an existing table, adding the columns that it lacks.
+
+        Args:
+            table: The table.
+            columns: The columns that the new files have.
+            exact: Whether columns that are not among them are dropped.
+        """
+        transaction = table.transaction()
+        change = cls(transaction, new=False)
+        change._evolve(tuple(columns), exact=exact)
+        return change
+
+    def _evolve(self, columns: tuple[Column, ...], *, exact: bool) -> None:
+        present = {field.name for field in self.schema.fields}
+        missing = [column for column in columns if column.name not in present]
+        surplus = sorted(present - {column.name for column in columns}) if exact else []
+        if not missing and not surplus:
+            return
+        with self._transaction.update_schema(allow_incompatible_changes=True) as update:
+            for name in surplus:
+                update.delete_column(name)
+            for column in missing:
+                update.add_column(column.name, _TYPES[column.type], doc=column.doc or None)
+
+    @property
+    def schema(self) -> Schema:
+        """The schema that the commit leaves behind."""
+        return self._transaction.table_metadata.schema()
+
+    @property
+    def field_ids(self) -> Mapping[str, int]:
+        """Column → field id, to be written into the Parquet files."""
+        return {field.name: field.field_id for field in self.schema.fields}
+
+    def commit(
+        self,
+        *,
+        remove: Iterable[DataFile] = (),
+        add: Iterable[WrittenFile] = (),
+        properties: Mapping[str, str],
+        tag: str | None = None,
+        keep_tags: Iterable[str] | None = None,
+    ) -> int:
+        """Commit and return the id of the one snapshot it made.
+
+        Args:
+            remove: Data files that the new snapshot no longer has.
+            add: Files that it has in addition.
+            properties: Kept in the snapshot's summary.
+            tag: A tag for the new snapshot.
+            keep_tags: Other tags of this library's that stay; snapshots under none of them expire.
+        """
+        metadata = self._transaction.table_metadata
+        files = [_data_file(file, self.schema, metadata.spec()) for file in add]
+        update = self._transaction.update_snapshot(snapshot_properties=dict(properties))
+        producer = update.fast_append() if self._new else update.overwrite()
+        with producer as snapshot:
+            for file in remove:
+                snapshot.delete_data_file(file)
+            for file in files:
+                snapshot.append_data_file(file)
+        snapshot_id = producer.snapshot_id
+        if tag is not None:
+            self._tag(snapshot_id, tag)
+        if keep_tags is not None:
+            self._expire({tag, *keep_tags})
+        self._transaction.commit_transaction()
+        return snapshot_id
+
+    def _tag(self, snapshot_id: int, tag: str) -> None:
+        with ManageSnapshots(self._transaction) as manage:
+            manage.create_tag(snapshot_id, tag)
+
+    def _expire(self, keep: set[str | None]) -> None:
+        metadata = self._transaction.table_metadata
+        gone = [name for name in metadata.refs if name.startswith("load-") and name not in keep]
+        if gone:
+            with ManageSnapshots(self._transaction) as manage:
+                for name in gone:
+                    manage.remove_tag(name)
+        protected = {ref.snapshot_id for ref in self._transaction.table_metadata.refs.values()}
+        expired = [s.snapshot_id for s in metadata.snapshots if s.snapshot_id not in protected]
+        if expired:
+            with ExpireSnapshots(self._transaction) as expire:
+                expire.by_ids(expired)
+
+
+def restore(table: IcebergTable, snapshot_id: int) -> None:
+    """Make an earlier snapshot the current one again."""
+    with table.manage_snapshots() as manage:
+        manage.set_current_snapshot(snapshot_id=snapshot_id)
+
+
+def _partition_spec(schema: Schema) -> PartitionSpec:
+    source = schema.find_field(PARTITION_COLUMN).field_id
+    return PartitionSpec(
+        PartitionField(
+            source_id=source, field_id=1000, transform=IdentityTransform(), name=PARTITION_COLUMN
+        )
+    )
+
+
+def _data_file(file: WrittenFile, schema: Schema, spec: PartitionSpec) -> DataFile:
+    statistics = data_file_statistics_from_parquet_metadata(
+        parquet_metadata=pq.read_metadata(file.path),
+        stats_columns=compute_statistics_plan(schema, TABLE_PROPERTIES),
+        parquet_column_mapping=parquet_path_to_id_mapping(schema),
+    )
+    partition = Record(_days_since_1970(file.partition)) if file.partition else Record()
+    return DataFile.from_args(
+        content=DataFileContent.DATA,
+        file_path=location_of(file.path),
+        file_format=FileFormat.PARQUET,
+        partition=partition,
+        file_size_in_bytes=file.size,
+        sort_order_id=None,
+        spec_id=spec.spec_id,
+        equality_ids=None,
+        key_metadata=None,
+        **statistics.to_serialized_dict(),
+    )

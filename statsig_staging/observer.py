@@ -1,0 +1,120 @@
+"""Look at the sources of an experiment: what files they hold, and what types their expressions have."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, time
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+from statsig_staging import expressions
+from statsig_staging.errors import WarehouseError
+from statsig_staging.planner.scans import SOURCE_ALIAS, Scan
+from statsig_staging.sources import Observation
+from statsig_staging.templates import aliased
+from statsig_staging.warehouses.base import Sighting
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from statsig_staging.aggregates import Aggregate
+    from statsig_staging.config import AssignmentSource, Experiment, MetricSource
+    from statsig_staging.sources import SourceFile
+    from statsig_staging.warehouses.base import Warehouse
+
+_NUMBERS = ("tinyint", "smallint", "integer", "bigint", "real", "double", "decimal")
+
+Known = dict[tuple[str, str], dict[str, "SourceFile"]]
+"""(source, table) → path → file, as the last load knew it."""
+
+
+def observe(
+    warehouse: Warehouse,
+    source: AssignmentSource | MetricSource,
+    experiment: Experiment,
+    known: Mapping[tuple[str, str], Mapping[str, SourceFile]],
+) -> Observation:
+    """Return what a source holds; files that are still as ``known`` are not opened.
+
+    Raises:
+        WarehouseError: If a table or a column is missing.
+        SourceFileError: If a file cannot be read.
+    """
+    if source.table is None:
+        return _observe_query(warehouse, source, experiment, known)
+    table = _plain_name(expressions.parse_table(source.table))
+    sighting = Sighting(
+        table=table,
+        timestamp=source.timestamp,
+        partition=source.partition,
+        units=(source.units[experiment.unit].lower(),),
+    )
+    seen = warehouse.observe(sighting, known.get((source.name, table), {}))
+    return Observation(source=source.name, columns=seen.columns, tables=(seen,), dated=True)
+
+
+def _plain_name(table: exp.Table) -> str:
+    return f"{table.db}.{table.name}"
+
+
+def _observe_query(
+    warehouse: Warehouse,
+    source: AssignmentSource | MetricSource,
+    experiment: Experiment,
+    known: Mapping[tuple[str, str], Mapping[str, SourceFile]],
+) -> Observation:
+    query = expressions.parse_query(source.sql or "")
+    names = [_plain_name(table) for table in expressions.tables(query)]
+    tables = tuple(
+        warehouse.observe(Sighting(table=name), known.get((source.name, name), {}))
+        for name in names
+    )
+    start = experiment.start
+    bound = expressions.bind_macros(query, start, start, datetime.combine(start, time(), UTC))
+    columns = warehouse.types(bound, {table.table: table.columns for table in tables})
+    return Observation(
+        source=source.name,
+        columns={name.lower(): kind for name, kind in columns.items()},
+        tables=tables,
+        dated=False,
+    )
+
+
+def with_expressions(
+    warehouse: Warehouse, scan: Scan, aggregates: Iterable[Aggregate]
+) -> Observation:
+    """Return the observation with the types of the aggregates' filters and values.
+
+    Raises:
+        WarehouseError: If a filter is not a condition or a value is not a number.
+    """
+    found = list(aggregates)
+    filters = sorted({a.filter for a in found if a.filter is not None})
+    values = sorted({a.value for a in found if a.value is not None})
+    types = _types(warehouse, scan, [*filters, *values])
+    for sql in filters:
+        if types[sql] not in {"boolean", "unknown"}:
+            raise WarehouseError(
+                f"metric source {scan.source.name!r}: filter {sql!r} is of type {types[sql]}; "
+                "it must be a condition"
+            )
+    for sql in values:
+        if not types[sql].startswith(_NUMBERS):
+            raise WarehouseError(
+                f"metric source {scan.source.name!r}: value {sql!r} is of type {types[sql]}; "
+                "it must be a number"
+            )
+    return replace(scan.observation, expressions=types)
+
+
+def _types(warehouse: Warehouse, scan: Scan, wanted: list[str]) -> dict[str, str]:
+    if not wanted:
+        return {}
+    names = {f"e{number}": sql for number, sql in enumerate(wanted)}
+    query = exp.select(
+        *(exp.alias_(exp.paren(scan.expression(sql)), name) for name, sql in names.items())
+    ).from_(aliased(scan.relation([scan.experiment.start]), SOURCE_ALIAS))
+    tables = {table.table: table.columns for table in scan.observation.tables}
+    found = warehouse.types(query, tables)
+    return {sql: found[name] for name, sql in names.items()}

@@ -1,0 +1,158 @@
+"""The staging tables of an experiment: their names and columns, as ``docs/tables.md`` documents them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+from statsig_staging.aggregates import AggregateKind
+from statsig_staging.names import experiment_table, source_table
+from statsig_staging.plan import Column, ColumnType, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from statsig_staging.aggregates import Aggregate
+    from statsig_staging.config import AssignmentSource
+
+_STRING, _LONG, _DOUBLE = ColumnType.STRING, ColumnType.LONG, ColumnType.DOUBLE
+_DATE, _TIMESTAMP, _BOOLEAN = ColumnType.DATE, ColumnType.TIMESTAMP, ColumnType.BOOLEAN
+
+_UNIT = Column("unit_id", _STRING, "The unit, as a string")
+_DS = Column("ds", _DATE, "UTC day")
+
+
+def unit_day_exposures(experiment_id: str, source: AssignmentSource) -> Table:
+    """Return the table of units by day of exposure."""
+    return Table(
+        name=experiment_table("unit_day_exposures", experiment_id),
+        experiment_id=experiment_id,
+        partitioned=True,
+        columns=(
+            _UNIT,
+            _DS,
+            Column("first_exposure", _TIMESTAMP, "First exposure of that day, UTC"),
+            Column("group_id", _STRING, "Group of the first exposure of that day"),
+            Column("min_group_id", _STRING, "Smallest group of that day"),
+            Column("max_group_id", _STRING, "Largest group of that day"),
+            Column(
+                "crossover_at",
+                _TIMESTAMP,
+                "First exposure of that day to another group than group_id",
+            ),
+            *_context(source),
+        ),
+    )
+
+
+def exposure_counts(experiment_id: str) -> Table:
+    """Return the table of exposure rows by day and group."""
+    return Table(
+        name=experiment_table("exposure_counts", experiment_id),
+        experiment_id=experiment_id,
+        partitioned=True,
+        columns=(
+            _DS,
+            Column("group_id", _STRING, "Group as the source has it; empty for none"),
+            Column("exposures", _LONG, "Rows of the experiment, also those that are left out"),
+            Column("without_unit", _LONG, "Of these, rows without a unit id"),
+        ),
+    )
+
+
+def first_exposures(experiment_id: str, source: AssignmentSource) -> Table:
+    """Return the table of units."""
+    return Table(
+        name=experiment_table("first_exposures", experiment_id),
+        experiment_id=experiment_id,
+        columns=(
+            _UNIT,
+            Column("group_id", _STRING, "Group of the first exposure"),
+            Column("first_exposure", _TIMESTAMP, "First exposure, UTC"),
+            Column("first_exposure_ds", _DATE, "UTC day of the first exposure"),
+            Column("crossover", _BOOLEAN, "Whether the unit was seen in more than one group"),
+            Column("crossover_at", _TIMESTAMP, "First exposure to a second group, UTC"),
+            *_context(source),
+        ),
+    )
+
+
+def _context(source: AssignmentSource) -> tuple[Column, ...]:
+    return tuple(
+        Column(name.lower(), _STRING, f"First {column} of the day that is not null")
+        for name, column in source.context.items()
+    )
+
+
+def exposures_summary(experiment_id: str) -> Table:
+    """Return the table of exposures by day and group."""
+    return Table(
+        name=experiment_table("exposures_summary", experiment_id),
+        experiment_id=experiment_id,
+        columns=(
+            _DS,
+            Column("group_id", _STRING, "Group"),
+            Column("daily_first_exposures", _LONG, "Units first exposed on that day"),
+            Column("daily_crossovers", _LONG, "Units that leave the results on that day"),
+            Column("cumulative_exposures", _LONG, "Counted units at the end of that day"),
+        ),
+    )
+
+
+def unit_day_metrics(experiment_id: str, source: str, aggregates: Iterable[Aggregate]) -> Table:
+    """Return the table of a metric source's aggregates by unit and day."""
+    return Table(
+        name=source_table("unit_day_metrics", experiment_id, source),
+        experiment_id=experiment_id,
+        partitioned=True,
+        columns=(
+            _UNIT,
+            _DS,
+            *(
+                Column(
+                    aggregate.column,
+                    _DOUBLE if aggregate.kind is AggregateKind.SUM else _LONG,
+                    aggregate.doc,
+                )
+                for aggregate in aggregates
+            ),
+        ),
+    )
+
+
+def results(experiment_id: str) -> Table:
+    """Return the table of group statistics."""
+    return Table(
+        name=experiment_table("results", experiment_id),
+        experiment_id=experiment_id,
+        columns=(
+            Column("experiment_id", _STRING, "The experiment"),
+            Column("rollup", _STRING, "daily or cumulative"),
+            Column("ds", _DATE, "UTC day"),
+            Column("day_index", _LONG, "Days since exposure, where the rollup counts them"),
+            Column("metric", _STRING, "The metric"),
+            Column("dimension", _STRING, "The dimension; null for the whole population"),
+            Column("dimension_value", _STRING, "Its value; null for the whole population"),
+            Column("group_id", _STRING, "Group"),
+            Column("units", _LONG, "Counted units"),
+            Column("total", _DOUBLE, "Sum of the unit values; of the numerator where there is one"),
+            Column("total_squares", _DOUBLE, "Sum of their squares"),
+            Column("mean", _DOUBLE, "total over units, or over denominator_total"),
+            Column("variance", _DOUBLE, "Sample variance of the unit values"),
+            Column("denominator_total", _DOUBLE, "Sum of the units' denominators"),
+            Column("denominator_total_squares", _DOUBLE, "Sum of their squares"),
+            Column("numerator_denominator_product", _DOUBLE, "Sum of numerator times denominator"),
+        ),
+    )
+
+
+def node(database: str, table: Table, snapshot_id: int | None = None) -> exp.Table:
+    """Return a staging table as something to select from, at one of its snapshots if given."""
+    found = exp.table_(table.name.catalog, db=database, quoted=True)
+    if snapshot_id is not None:
+        version = exp.Version(
+            this="VERSION", kind="AS OF", expression=exp.Literal.number(snapshot_id)
+        )
+        found.set("version", version)
+    return found

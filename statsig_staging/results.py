@@ -1,0 +1,195 @@
+"""What happened: events while a load runs, and its result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+
+    from statsig_staging.plan import Refresh
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadStarted:
+    """A load begins; ``steps`` are the names of what it will do."""
+
+    experiment_id: str
+    load_id: str
+    steps: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepStarted:
+    """A step begins; it has ``batches`` statements."""
+
+    step: str
+    batches: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchFinished:
+    """One of a step's statements is done."""
+
+    step: str
+    done: int
+    batches: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepFinished:
+    """A step is done."""
+
+    step: str
+    seconds: float
+    rows: int
+    bytes_read: int
+    bytes_written: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepFailed:
+    """A step failed; nothing is published."""
+
+    step: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Warned:
+    """Something a person should know, which does not stop the load."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadPublished:
+    """The load is published; readers see it from here on."""
+
+    load_id: str
+
+
+Event = (
+    LoadStarted | StepStarted | BatchFinished | StepFinished | StepFailed | Warned | LoadPublished
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepResult:
+    """What one step did.
+
+    Attributes:
+        step: Its name.
+        table: Catalog name of the table it wrote; None for a check.
+        seconds: How long it took.
+        rows: Rows written.
+        statements: Statements run.
+        bytes_read: Compressed bytes of source columns read.
+        bytes_written: Bytes of the files written.
+        files_read: Source files opened.
+        snapshot_id: The Iceberg snapshot it made.
+    """
+
+    step: str
+    table: str | None
+    seconds: float
+    rows: int = 0
+    statements: int = 0
+    bytes_read: int = 0
+    bytes_written: int = 0
+    files_read: frozenset[str] = frozenset()
+    snapshot_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadResult:
+    """What a load did.
+
+    Attributes:
+        experiment_id: The experiment.
+        load_id: The load that is published now; an earlier one where nothing had changed.
+        status: ``published``, or ``unchanged`` where there was nothing to do.
+        refresh: What was done.
+        reason: Why it was done that way.
+        start: First day of the experiment.
+        through: Last day published.
+        steps: What each step did.
+        days_read: Source → days that were read.
+        warnings: What a person should know.
+        seconds: How long it took, from planning to publishing.
+    """
+
+    experiment_id: str
+    load_id: str
+    status: str
+    refresh: Refresh
+    reason: str
+    start: date
+    through: date
+    steps: tuple[StepResult, ...] = ()
+    days_read: Mapping[str, tuple[date, ...]] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def rows(self) -> int:
+        """Rows written to staging tables."""
+        return sum(step.rows for step in self.steps)
+
+    @property
+    def bytes_read(self) -> int:
+        """Compressed bytes of source columns read."""
+        return sum(step.bytes_read for step in self.steps)
+
+    @property
+    def bytes_written(self) -> int:
+        """Bytes of the staging files written."""
+        return sum(step.bytes_written for step in self.steps)
+
+    @property
+    def statements(self) -> int:
+        """Statements run."""
+        return sum(step.statements for step in self.steps)
+
+    @property
+    def files_read(self) -> frozenset[str]:
+        """Source files opened."""
+        return frozenset().union(*(step.files_read for step in self.steps))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the result as values that JSON can hold."""
+        return {
+            "experiment_id": self.experiment_id,
+            "load_id": self.load_id,
+            "status": self.status,
+            "refresh": self.refresh.value,
+            "reason": self.reason,
+            "start": self.start.isoformat(),
+            "through": self.through.isoformat(),
+            "days_read": {
+                source: [day.isoformat() for day in days] for source, days in self.days_read.items()
+            },
+            "rows": self.rows,
+            "statements": self.statements,
+            "bytes_read": self.bytes_read,
+            "bytes_written": self.bytes_written,
+            "files_read": len(self.files_read),
+            "seconds": round(self.seconds, 3),
+            "warnings": list(self.warnings),
+            "steps": [
+                {
+                    "step": step.step,
+                    "table": step.table,
+                    "seconds": round(step.seconds, 3),
+                    "rows": step.rows,
+                    "statements": step.statements,
+                    "bytes_read": step.bytes_read,
+                    "bytes_written": step.bytes_written,
+                    "files_read": len(step.files_read),
+                    "snapshot_id": step.snapshot_id,
+                }
+                for step in self.steps
+            ],
+        }

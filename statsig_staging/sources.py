@@ -1,0 +1,153 @@
+"""What a source held when it was looked at, and which of its days changed since. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from statsig_staging.names import digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import date
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceFile:
+    """One file of a source table.
+
+    Attributes:
+        path: Absolute path.
+        size: Bytes.
+        modified_ns: Time of its last modification, nanoseconds since 1970.
+        changed_ns: Time of the last change of its inode, which ``touch -d`` cannot set back.
+        rows: Number of rows.
+        columns: Column → Athena type.
+        days: UTC days of its rows that count for the source, in order; unknown for a SQL source.
+        misplaced: Rows whose partition is too far from their day; they are left out.
+        nulls: Column → rows without a value, for the unit columns of the source.
+        column_bytes: Column → compressed bytes; one entry under no name for a format read whole.
+    """
+
+    path: str
+    size: int
+    modified_ns: int
+    changed_ns: int
+    rows: int
+    columns: Mapping[str, str]
+    days: tuple[date, ...] = ()
+    misplaced: int = 0
+    nulls: Mapping[str, int] = field(default_factory=dict)
+    column_bytes: Mapping[str, int] = field(default_factory=dict)
+
+    def bytes_of(self, columns: Iterable[str]) -> int:
+        """Return the compressed bytes that reading ``columns`` takes."""
+        if "" in self.column_bytes:
+            return self.column_bytes[""]
+        return sum(self.column_bytes.get(name.lower(), 0) for name in set(columns))
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest that differs when the file does."""
+        return digest(
+            self.path, str(self.size), str(self.modified_ns), str(self.changed_ns), length=16
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableObservation:
+    """What one source table held: its files and the columns of all of them together."""
+
+    table: str
+    columns: Mapping[str, str]
+    files: tuple[SourceFile, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """What a source held when a load was planned.
+
+    Attributes:
+        source: Name of the source.
+        columns: The source's own columns → Athena type; for a SQL source those of its SELECT.
+        tables: The tables it reads.
+        dated: Whether the days of each file are known, so that changes can be seen day by day.
+        expressions: The project's expressions over the source → Athena type.
+    """
+
+    source: str
+    columns: Mapping[str, str]
+    tables: tuple[TableObservation, ...]
+    dated: bool
+    expressions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def files(self) -> tuple[SourceFile, ...]:
+        """Every file of every table."""
+        return tuple(file for table in self.tables for file in table.files)
+
+    def digests(self) -> dict[date, str]:
+        """Return one digest per day that the source holds; empty where days cannot be told."""
+        if not self.dated:
+            return {}
+        holders: dict[date, list[str]] = {}
+        for file in self.files:
+            for day in file.days:
+                holders.setdefault(day, []).append(file.fingerprint)
+        return {day: digest(*sorted(prints), length=16) for day, prints in sorted(holders.items())}
+
+    def fingerprint(self) -> str:
+        """Return one digest of everything the source held."""
+        return digest(*sorted(file.fingerprint for file in self.files), length=16)
+
+
+def changed_days(before: Mapping[date, str], now: Mapping[date, str]) -> dict[date, str]:
+    """Return the days whose digest differs, each with the reason in words."""
+    changed = {}
+    for day in sorted(before.keys() | now.keys()):
+        if day not in now:
+            changed[day] = "its files are gone"
+        elif day not in before:
+            changed[day] = "it had no files before"
+        elif before[day] != now[day]:
+            changed[day] = "its files changed"
+    return changed
+
+
+def components(days: Iterable[date], files: Iterable[SourceFile]) -> tuple[tuple[date, ...], ...]:
+    """Group ``days`` so that no file holds days of two groups: each group is one scan of its files.
+
+    A group of several days falls apart into single days where reading its shared files more than
+    once costs at most a tenth more bytes.
+    """
+    wanted = set(days)
+    holding = [(file, wanted.intersection(file.days)) for file in files]
+    leader = {day: day for day in wanted}
+
+    def find(day: date) -> date:
+        while leader[day] != day:
+            leader[day] = leader[leader[day]]
+            day = leader[day]
+        return day
+
+    for _, held in holding:
+        for day in held:
+            leader[find(day)] = find(min(held))
+    groups: dict[date, list[date]] = {}
+    for day in sorted(wanted):
+        groups.setdefault(find(day), []).append(day)
+    return tuple(part for group in groups.values() for part in _split(group, holding))
+
+
+_REREAD_LIMIT = 1.1
+
+
+def _split(
+    group: list[date], holding: list[tuple[SourceFile, set[date]]]
+) -> tuple[tuple[date, ...], ...]:
+    shared = [(file.size, len(held.intersection(group))) for file, held in holding]
+    once = sum(size for size, count in shared if count)
+    apart = sum(size * count for size, count in shared)
+    if len(group) == 1 or apart > _REREAD_LIMIT * once:
+        return (tuple(group),)
+    return tuple((day,) for day in group)

@@ -1,0 +1,130 @@
+"""SQL templates: load one, bind its tables and values on the syntax tree, hand back the tree."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import sqlglot
+from sqlglot import exp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from importlib.resources.abc import Traversable
+
+DIALECT = "athena"
+"""Templates are written in the SQL that Athena runs; every other dialect is generated."""
+
+
+def template_root() -> Traversable:
+    """Return the folder of the templates: inside an installed package, beside it in a checkout."""
+    packaged = files("statsig_staging") / "sql"
+    return packaged if packaged.is_dir() else Path(__file__).parents[1] / "sql"
+
+
+@cache
+def _parsed(name: str) -> exp.Select:
+    text = (template_root() / f"{name}.sql").read_text(encoding="utf-8")
+    query = sqlglot.parse_one(text, read=DIALECT)
+    if not isinstance(query, exp.Select):
+        raise TypeError(f"template {name!r} is not one SELECT")
+    return query
+
+
+def bind(
+    name: str,
+    *,
+    tables: Mapping[str, exp.Expr] | None = None,
+    values: Mapping[str, object] | None = None,
+) -> exp.Select:
+    """Return template ``name`` with its tables and ``:values`` filled in, as a new syntax tree.
+
+    Args:
+        name: File name in ``sql/`` without its ending.
+        tables: Logical table name → a table, or a query that stands in for it.
+        values: Parameter name → a Python value, which becomes a literal, or a syntax tree.
+
+    Raises:
+        LookupError: If the template has a parameter or a table that is not given.
+    """
+    query = _parsed(name).copy()
+    for placeholder in list(query.find_all(exp.Placeholder)):
+        if placeholder.name not in (values or {}):
+            raise LookupError(f"template {name!r} has no value for :{placeholder.name}")
+        placeholder.replace(literal((values or {})[placeholder.name]))
+    return replace_tables(query, tables or {}, template=name)
+
+
+def bind_texts(query: exp.Query, texts: Mapping[str, str]) -> exp.Query:
+    """Return a copy of ``query`` with its parameters replaced by string literals.
+
+    Raises:
+        LookupError: If the query has a parameter that is not given.
+    """
+    bound = query.copy()
+    for placeholder in list(bound.find_all(exp.Placeholder)):
+        placeholder.replace(exp.Literal.string(texts[placeholder.name]))
+    return bound
+
+
+def replace_tables(
+    query: exp.Select, tables: Mapping[str, exp.Expr], *, template: str
+) -> exp.Select:
+    """Put ``tables`` in the place of the logical names of a template, keeping their aliases."""
+    own = {cte.alias for cte in query.find_all(exp.CTE)}
+    for node in list(query.find_all(exp.Table)):
+        if node.db or node.name in own or not isinstance(node.this, exp.Identifier):
+            continue
+        if node.name not in tables:
+            raise LookupError(f"template {template!r} reads {node.name!r}, which is not given")
+        node.replace(aliased(tables[node.name], node.alias or node.name))
+    return query
+
+
+def part(query: exp.Query, name: str) -> exp.Select:
+    """Return the SELECT of a query's common table expression, to be changed in place."""
+    for cte in query.ctes:
+        if cte.alias == name and isinstance(cte.this, exp.Select):
+            return cte.this
+    raise LookupError(f"the template has no part {name!r}")
+
+
+def aliased(relation: exp.Expr, alias: str) -> exp.Expr:
+    """Return a table or query as something that FROM takes, under ``alias``."""
+    if isinstance(relation, exp.Query):
+        return relation.copy().subquery(alias)
+    if not isinstance(relation, exp.Table):
+        raise TypeError(f"not a table or query: {relation!r}")
+    table = relation.copy()
+    table.set("alias", exp.TableAlias(this=exp.to_identifier(alias)))
+    return table
+
+
+def literal(value: object) -> exp.Expr:
+    """Return ``value`` as a literal; timestamps become naive UTC, as every table holds them."""
+    match value:
+        case exp.Expr():
+            return value.copy()
+        case datetime():
+            if value.tzinfo is not None:
+                value = value.astimezone(UTC).replace(tzinfo=None)
+            text = value.isoformat(sep=" ", timespec="microseconds")
+            return exp.cast(
+                exp.Literal.string(text), exp.DataType.build("timestamp(6)", dialect=DIALECT)
+            )
+        case date():
+            return exp.cast(exp.Literal.string(value.isoformat()), exp.DataType.build("date"))
+        case _:
+            return exp.convert(value)
+
+
+def values_table(alias: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> exp.Expr:
+    """Return ``(VALUES …) AS alias(columns)`` with every value a literal."""
+    tuples = [exp.Tuple(expressions=[literal(value) for value in row]) for row in rows]
+    names = [exp.to_identifier(column) for column in columns]
+    return exp.Values(
+        expressions=tuples, alias=exp.TableAlias(this=exp.to_identifier(alias), columns=names)
+    )

@@ -1,0 +1,155 @@
+"""The port: what a load needs of a warehouse. It speaks writes, not SQL text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    import pyarrow as pa
+    from sqlglot import exp
+
+    from statsig_staging.config import Partition
+    from statsig_staging.plan import Read, Table, Write
+    from statsig_staging.sources import SourceFile, TableObservation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traits:
+    """How a warehouse likes its statements.
+
+    Attributes:
+        days_per_statement: Most days that one statement should fill.
+        bytes_are_billed: Whether bytes read cost money.
+    """
+
+    days_per_statement: int
+    bytes_are_billed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """What to look at in a source table, and how its days are told.
+
+    Attributes:
+        table: ``database.table`` as configured.
+        timestamp: The column whose UTC day is a row's day; None where days cannot be told (SQL sources).
+        partition: The date column that the table is laid out by, if any.
+        units: Columns whose missing values are counted.
+    """
+
+    table: str
+    timestamp: str | None = None
+    partition: Partition | None = None
+    units: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stamp:
+    """What is stored with a commit.
+
+    Attributes:
+        load_id: The load that makes it.
+        step: The step of the load.
+        keep_tags: Tags of published loads that stay readable; snapshots under no tag expire.
+    """
+
+    load_id: str
+    step: str
+    keep_tags: tuple[str, ...] = ()
+
+    @property
+    def tag(self) -> str:
+        """The tag of the load's snapshots."""
+        return f"load-{self.load_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableVersion:
+    """One version of a staging table.
+
+    Attributes:
+        snapshot_id: The Iceberg snapshot.
+        metadata_location: Where the table's metadata was when it was current.
+        tag: The tag that keeps the snapshot.
+    """
+
+    snapshot_id: int
+    metadata_location: str
+    tag: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteStats:
+    """What a write did.
+
+    Attributes:
+        rows: Rows written.
+        bytes_written: Size of the files written.
+        files_read: Source files opened.
+        bytes_read: Compressed bytes of the source columns read.
+        statements: Statements run.
+        version: The version of the table that it made; None where it made none.
+        query_ids: Ids of the statements at the service, where it gives any.
+    """
+
+    rows: int = 0
+    bytes_written: int = 0
+    files_read: frozenset[str] = frozenset()
+    bytes_read: int = 0
+    statements: int = 0
+    version: TableVersion | None = None
+    query_ids: Sequence[str] = field(default=())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableSize:
+    """How large the current version of a staging table is."""
+
+    rows: int
+    bytes: int
+    files: int
+
+
+class Warehouse(Protocol):
+    """Where statements run. Adapters map every driver error to the tree in ``errors``."""
+
+    traits: Traits
+
+    def observe(self, sighting: Sighting, known: Mapping[str, SourceFile]) -> TableObservation:
+        """Return the files of a source table; files that are still as ``known`` are not opened."""
+
+    def types(self, query: exp.Query, tables: Mapping[str, Mapping[str, str]]) -> Mapping[str, str]:
+        """Return column → Athena type of a query over source tables with the given columns.
+
+        No source file is opened.
+        """
+
+    def write(self, write: Write, stamp: Stamp, on_batch: Callable[[int, int], None]) -> WriteStats:
+        """Perform a write; repeating it changes nothing. ``on_batch`` hears of (batches done, all)."""
+
+    def append(self, target: Table, rows: pa.Table, stamp: Stamp) -> TableVersion:
+        """Append rows in one commit, creating the table on first use."""
+
+    def fetch(self, query: exp.Query, reads: Iterable[Read] = ()) -> pa.Table:
+        """Return the rows of a query over staging tables, and over the sources that ``reads`` lists."""
+
+    def version(self, table: Table) -> TableVersion | None:
+        """Return the current version of a table; None where there is no such table."""
+
+    def restore(self, table: Table, version: TableVersion) -> None:
+        """Make an earlier version the current one again."""
+
+    def size(self, table: Table) -> TableSize:
+        """Return the size of the current version."""
+
+    def put_object(self, key: str, data: bytes) -> None:
+        """Write a file below the staging folder, whole or not at all."""
+
+    def get_object(self, key: str) -> bytes | None:
+        """Return a file below the staging folder, or None."""
+
+    def close(self) -> None:
+        """Let go of everything that is held."""

@@ -1,0 +1,203 @@
+"""Statements of the embedded warehouse: Athena's SQL over table names as DuckDB's SQL over files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+from statsig_staging import iceberg, templates
+from statsig_staging.errors import WarehouseError
+from statsig_staging.warehouses.local import dialect, files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import date
+    from pathlib import Path
+
+    from pyiceberg.catalog import Catalog
+    from pyiceberg.manifest import DataFile
+    from pyiceberg.table import Table as IcebergTable
+    from pyiceberg.types import NestedField
+
+    from statsig_staging.plan import Batch, Column, Read
+
+_ATHENA_TYPES = {
+    "string": "varchar",
+    "long": "bigint",
+    "double": "double",
+    "date": "date",
+    "timestamp": "timestamp(6)",
+    "boolean": "boolean",
+}
+
+
+class Statements:
+    """Turns queries over ``database.table`` into queries over the files that hold them.
+
+    Args:
+        catalog: Where staging tables are found.
+        database: The staging database.
+        root: The project folder, below which ``key=value`` folders are columns.
+    """
+
+    def __init__(self, catalog: Catalog, database: str, root: Path) -> None:
+        self._catalog = catalog
+        self._database = database
+        self._root = root
+        self._translated: dict[int, tuple[exp.Query, exp.Query]] = {}
+
+    def of_batch(self, batch: Batch) -> exp.Query:
+        """Return the DuckDB query of a batch."""
+        return self.of(batch.select, batch.reads, batch.values)
+
+    def of(
+        self, query: exp.Query, reads: Iterable[Read] = (), values: Mapping[str, str] | None = None
+    ) -> exp.Query:
+        """Return the DuckDB query of a query over staging tables and over the sources in ``reads``."""
+        reads = tuple(reads)
+        relations = {
+            read.table: files.source_relation(read.files, read.columns, self._root)
+            for read in reads
+        }
+        translated = self._translation(query, {read.table: read.columns for read in reads})
+        return self._over_files(templates.bind_texts(translated, values or {}), relations)
+
+    def without_rows(self, query: exp.Query, tables: Mapping[str, Mapping[str, str]]) -> exp.Query:
+        """Return the DuckDB query of a query over empty source tables of the given columns."""
+        relations = {
+            table: files.source_relation([], columns, self._root)
+            for table, columns in tables.items()
+        }
+        return self._over_files(dialect.translate(query, tables), relations)
+
+    def forget(self) -> None:
+        """Forget the translations of a write."""
+        self._translated.clear()
+
+    def _translation(self, query: exp.Query, columns: Mapping[str, Mapping[str, str]]) -> exp.Query:
+        """Return a query in DuckDB's SQL; batches that share a tree share its translation."""
+        known = self._translated.get(id(query))
+        if known is None or known[0] is not query:
+            schema = {**columns, **self._staging_columns(query)}
+            known = (query, dialect.translate(query, schema))
+            self._translated[id(query)] = known
+        return known[1]
+
+    def _over_files(self, query: exp.Query, relations: Mapping[str, exp.Query]) -> exp.Query:
+        for node in list(query.find_all(exp.Table)):
+            if not node.db:
+                continue
+            relation = relations.get(f"{node.db}.{node.name}")
+            if relation is None:
+                relation = self._staging_relation(node)
+            node.replace(relation.copy().subquery(node.alias_or_name))
+        return query
+
+    def _staging_columns(self, query: exp.Query) -> dict[str, dict[str, str]]:
+        names = {node.name for node in query.find_all(exp.Table) if node.db == self._database}
+        tables = {name: iceberg.load_table(self._catalog, self._database, name) for name in names}
+        return {
+            f"{self._database}.{name}": {
+                field.name: _ATHENA_TYPES[str(field.field_type)] for field in table.schema().fields
+            }
+            for name, table in tables.items()
+            if table is not None
+        }
+
+    def _staging_relation(self, node: exp.Table) -> exp.Query:
+        table = iceberg.load_table(self._catalog, node.db, node.name)
+        if table is None:
+            raise WarehouseError(f"table {node.db}.{node.name} does not exist")
+        version = node.args.get("version")
+        snapshot_id = int(version.expression.name) if version is not None else None
+        return files_relation(table, iceberg.data_files(table, snapshot_id))
+
+
+def files_relation(table: IcebergTable, current: Sequence[DataFile]) -> exp.Query:
+    """Return the SELECT that reads data files of a staging table."""
+    fields = table.schema().fields
+    if not current:
+        nothing = [exp.alias_(_null(field), field.name, quoted=True) for field in fields]
+        return exp.select(*nothing).where(exp.false())
+    evolved = len(table.schemas()) > 1
+    reader = _reader(_by_typical_size(current), fields if evolved else ())
+    columns = (exp.column(field.name, quoted=True) for field in fields)
+    return exp.select(*columns, copy=False).from_(reader, copy=False)
+
+
+def _null(field: NestedField) -> exp.Expr:
+    return exp.cast(exp.null(), _ATHENA_TYPES[str(field.field_type)], dialect="athena")
+
+
+def _by_typical_size(current: Sequence[DataFile]) -> list[DataFile]:
+    """Order files so that the most typical one comes first.
+
+    DuckDB 1.5 and 2.0 estimate the rows of a file list as those of the first file times the number of
+    files, and choose the sides of joins by it.
+    """
+    mean = sum(file.record_count for file in current) / len(current)
+    return sorted(current, key=lambda file: abs(file.record_count - mean))
+
+
+def _reader(current: Sequence[DataFile], fields: Sequence[NestedField]) -> exp.Table:
+    paths = exp.Array(
+        expressions=[exp.Literal.string(iceberg.path_of(file.file_path)) for file in current]
+    )
+    arguments: list[exp.Expr] = [paths, _option("hive_partitioning", exp.false())]
+    if fields:
+        arguments.append(_option("schema", _by_field_id(fields)))
+    return exp.Table(this=exp.Anonymous(this="read_parquet", expressions=arguments))
+
+
+def _option(name: str, value: exp.Expr) -> exp.Expr:
+    return exp.EQ(this=exp.column(name), expression=value)
+
+
+def _by_field_id(fields: Sequence[NestedField]) -> exp.Expr:
+    """Return the map that has DuckDB read columns by field id, those a file lacks as null."""
+    entries = [
+        exp.PropertyEQ(
+            this=exp.Literal.number(field.field_id),
+            expression=exp.Struct(
+                expressions=[
+                    exp.PropertyEQ(
+                        this=exp.to_identifier("name"), expression=exp.Literal.string(field.name)
+                    ),
+                    exp.PropertyEQ(
+                        this=exp.to_identifier("type"),
+                        expression=exp.Literal.string(_duckdb_type(field)),
+                    ),
+                    exp.PropertyEQ(this=exp.to_identifier("default_value"), expression=exp.null()),
+                ]
+            ),
+        )
+        for field in fields
+    ]
+    return exp.ToMap(this=exp.Struct(expressions=entries))
+
+
+def _duckdb_type(field: NestedField) -> str:
+    kind = exp.DataType.build(_ATHENA_TYPES[str(field.field_type)], dialect="athena")
+    return kind.sql("duckdb")
+
+
+def typed(select: exp.Query, columns: Sequence[Column]) -> exp.Query:
+    """Return the query with exactly the given columns, in their types."""
+    projections = [
+        exp.alias_(
+            exp.cast(
+                exp.column(column.name, "q", quoted=True),
+                exp.DataType.build(column.type, dialect="athena"),
+            ),
+            column.name,
+            quoted=True,
+        )
+        for column in columns
+    ]
+    return exp.select(*projections, copy=False).from_(select.subquery("q", copy=False), copy=False)
+
+
+def date_literal(day: date) -> exp.Expr:
+    """Return a day as a DuckDB literal."""
+    return exp.cast(exp.Literal.string(day.isoformat()), "date")

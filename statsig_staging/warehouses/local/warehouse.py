@@ -1,0 +1,371 @@
+"""The embedded warehouse: DuckDB computes, pyiceberg commits, everything lies in one folder."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, assert_never
+
+import duckdb
+from sqlglot import exp
+
+from statsig_staging import iceberg
+from statsig_staging.errors import StepFailedError, WarehouseError
+from statsig_staging.iceberg import TableChange
+from statsig_staging.names import experiment_folder
+from statsig_staging.plan import CreateTable, Drop, Merge, Replace, ReplacePartitions
+from statsig_staging.sources import TableObservation
+from statsig_staging.warehouses.base import TableSize, TableVersion, Traits, WriteStats
+from statsig_staging.warehouses.local import dialect, files
+from statsig_staging.warehouses.local.drivers import mapped_errors
+from statsig_staging.warehouses.local.merging import MergeSource
+from statsig_staging.warehouses.local.parquet import copy_rows
+from statsig_staging.warehouses.local.statements import Statements
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import date
+
+    import pyarrow as pa
+    from pyiceberg.manifest import DataFile
+    from pyiceberg.table import Table as IcebergTable
+
+    from statsig_staging.config import LocalConnection
+    from statsig_staging.iceberg import WrittenFile
+    from statsig_staging.plan import Batch, Read, Table, Write
+    from statsig_staging.sources import SourceFile
+    from statsig_staging.warehouses.base import Sighting, Stamp
+
+
+class LocalWarehouse:
+    """DuckDB and pyiceberg over a folder of the local disk.
+
+    Args:
+        connection: The project's ``connection``.
+        root: The project folder; relative paths and globs start there.
+
+    Raises:
+        WarehouseError: If the folder cannot be written.
+    """
+
+    traits = Traits(days_per_statement=1, bytes_are_billed=False)
+
+    def __init__(self, connection: LocalConnection, root: Path) -> None:
+        self._config = connection
+        self._root = root.resolve()
+        self._path = (self._root / connection.path).resolve()
+        self._folder = self._path / connection.folder
+        self._prepare()
+        self._catalog = iceberg.open_catalog(self._path / "catalog.db", self._path)
+        self._catalog.create_namespace_if_not_exists(connection.database)
+        self._spill = Path(tempfile.mkdtemp(prefix="spill-", dir=self._scratch()))
+        self._duckdb = self._connect()
+        self._statements = Statements(self._catalog, connection.database, self._root)
+
+    def _prepare(self) -> None:
+        if any(mark in str(self._path) for mark in "#?"):
+            raise WarehouseError(
+                f"connection.path {self._path}: Iceberg locations cannot hold '#' or '?'; use another folder"
+            )
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=self._folder, prefix=".probe-"):
+                pass
+        except OSError as error:
+            raise WarehouseError(
+                f"connection.path {self._path}: the folder cannot be written ({error.strerror}); "
+                "choose a folder that this user may write to"
+            ) from error
+
+    def _scratch(self) -> Path:
+        if self._config.temp_directory is None:
+            scratch = self._path / ".tmp"
+        else:
+            scratch = self._root / self._config.temp_directory
+        try:
+            scratch.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise WarehouseError(
+                f"connection.temp_directory {scratch}: cannot be written ({error.strerror})"
+            ) from error
+        return scratch
+
+    def _connect(self) -> duckdb.DuckDBPyConnection:
+        settings: dict[str, str | bool | int | float | list[str]] = {
+            "temp_directory": str(self._spill),
+            "preserve_insertion_order": False,
+            "autoinstall_known_extensions": False,
+            "partitioned_write_max_open_files": 1000,
+            **dialect.SETTINGS,
+        }
+        if self._config.memory_limit is not None:
+            settings["memory_limit"] = self._config.memory_limit
+        if self._config.threads is not None:
+            settings["threads"] = self._config.threads
+        connection = duckdb.connect(config=settings)
+        for macro in dialect.MACROS:
+            connection.execute(macro)
+        return connection
+
+    def close(self) -> None:
+        """Close the connection and remove what it spilled."""
+        self._duckdb.close()
+        self._catalog.close()
+        shutil.rmtree(self._spill, ignore_errors=True)
+
+    def observe(self, sighting: Sighting, known: Mapping[str, SourceFile]) -> TableObservation:
+        """Return the files of a source table; files that are still as ``known`` are not opened."""
+        found = []
+        for path in self._source_paths(sighting.table):
+            before = known.get(str(path))
+            if before is not None and _is_untouched(path, before):
+                found.append(before)
+            else:
+                found.append(files.observe_file(path, sighting, self._root, self._duckdb))
+        return TableObservation(
+            table=sighting.table, columns=files.merged_columns(found), files=tuple(found)
+        )
+
+    def _source_paths(self, table: str) -> list[Path]:
+        patterns = self._config.sources.get(table)
+        if patterns is None:
+            listed = ", ".join(sorted(self._config.sources)) or "none"
+            raise WarehouseError(
+                f"source table {table} is not listed under connection.sources (listed: {listed}); "
+                "add it with the glob of its files"
+            )
+        paths = files.expand(patterns, self._root)
+        if not paths:
+            raise WarehouseError(
+                f"source table {table}: no file matches {', '.join(patterns)} in {self._root}"
+            )
+        return paths
+
+    def types(self, query: exp.Query, tables: Mapping[str, Mapping[str, str]]) -> Mapping[str, str]:
+        """Return column → Athena type of a query over source tables with the given columns."""
+        statement = self._statements.without_rows(query, tables)
+        with mapped_errors():
+            described = self._duckdb.execute(f"DESCRIBE {statement.sql('duckdb')}").fetchall()
+        return {str(row[0]): files.duckdb_type(str(row[1])) for row in described}
+
+    def fetch(self, query: exp.Query, reads: Iterable[Read] = ()) -> pa.Table:
+        """Return the rows of a query over staging tables, and over the sources that ``reads`` lists."""
+        with mapped_errors():
+            statement = self._statements.of(query, reads)
+            return self._duckdb.sql(statement.sql("duckdb")).to_arrow_table()
+
+    def version(self, table: Table) -> TableVersion | None:
+        """Return the current version of a table; None where there is no such table."""
+        found = self._load(table)
+        snapshot = found.current_snapshot() if found is not None else None
+        if found is None or snapshot is None:
+            return None
+        return _version(found, snapshot.snapshot_id)
+
+    def size(self, table: Table) -> TableSize:
+        """Return the size of the current version."""
+        found = self._load(table)
+        current = iceberg.data_files(found) if found is not None else []
+        return TableSize(
+            rows=sum(file.record_count for file in current),
+            bytes=sum(file.file_size_in_bytes for file in current),
+            files=len(current),
+        )
+
+    def _load(self, table: Table) -> IcebergTable | None:
+        found = iceberg.load_table(self._catalog, self._config.database, table.name.catalog)
+        if found is not None and found.location() != self._location(table):
+            raise WarehouseError(
+                f"table {self._config.database}.{table.name.catalog} lies at {found.location()}, not at "
+                f"{self._location(table)}; if the warehouse was moved, move it back or choose an empty "
+                "connection.path; otherwise choose another connection.database"
+            )
+        return found
+
+    def _location(self, table: Table) -> str:
+        return iceberg.location_of(self._table_folder(table))
+
+    def _table_folder(self, table: Table) -> Path:
+        return self._folder / experiment_folder(table.experiment_id) / table.name.folder
+
+    def write(self, write: Write, stamp: Stamp, on_batch: Callable[[int, int], None]) -> WriteStats:
+        """Perform a write as one commit; repeating it changes nothing."""
+        try:
+            with mapped_errors():
+                return self._write(write, stamp, on_batch)
+        finally:
+            self._statements.forget()
+
+    def _write(
+        self, write: Write, stamp: Stamp, on_batch: Callable[[int, int], None]
+    ) -> WriteStats:
+        match write:
+            case CreateTable() | Replace():
+                return self._replace(write, None, stamp, on_batch)
+            case ReplacePartitions():
+                return self._replace(write, write.partitions, stamp, on_batch)
+            case Merge():
+                return self._merge(write, stamp, on_batch)
+            case Drop():
+                return self._drop(write)
+            case _:
+                assert_never(write)
+
+    def _replace(
+        self,
+        write: CreateTable | Replace | ReplacePartitions,
+        partitions: Sequence[date] | None,
+        stamp: Stamp,
+        on_batch: Callable[[int, int], None],
+    ) -> WriteStats:
+        """Replace the rows of some partitions, or of the whole table with its columns."""
+        present = self._load(write.target)
+        change = self._change(write.target, present, exact=partitions is None)
+        added: list[WrittenFile] = []
+        for number, batch in enumerate(write.batches, start=1):
+            day = batch.partitions[0] if len(batch.partitions) == 1 else None
+            added += self._copy(write.target, change, self._statements.of_batch(batch), day)
+            on_batch(number, len(write.batches))
+        removed = iceberg.data_files(present, partitions=partitions) if present is not None else []
+        return self._commit(write.target, change, removed, added, stamp, write.batches)
+
+    def _merge(
+        self, write: Merge, stamp: Stamp, on_batch: Callable[[int, int], None]
+    ) -> WriteStats:
+        """Write the touched files anew with the rows of the source in them: copy-on-write."""
+        present = self._load(write.target)
+        change = self._change(write.target, present, exact=False)
+        with MergeSource(self._duckdb, write) as source:
+            for number, batch in enumerate(write.batches, start=1):
+                source.add(self._statements.of_batch(batch))
+                on_batch(number, len(write.batches))
+            source.check_keys()
+            days = source.days() if write.target.partitioned else None
+            touched = iceberg.data_files(present, partitions=days) if present is not None else []
+            added: list[WrittenFile] = []
+            for part in [None] if days is None else days:
+                rows = source.merged(present, touched, part)
+                added += self._copy(write.target, change, rows, part)
+        return self._commit(write.target, change, touched, added, stamp, write.batches)
+
+    def _drop(self, write: Drop) -> WriteStats:
+        if self._load(write.target) is not None:
+            self._catalog.drop_table((self._config.database, write.target.name.catalog))
+        shutil.rmtree(self._table_folder(write.target), ignore_errors=True)
+        return WriteStats(statements=1)
+
+    def append(self, target: Table, rows: pa.Table, stamp: Stamp) -> TableVersion:
+        """Append rows in one commit, creating the table on first use."""
+        with mapped_errors():
+            present = self._load(target)
+            change = self._change(target, present, exact=False)
+            self._duckdb.register("appended_rows", rows)
+            try:
+                select = exp.select("*").from_("appended_rows")
+                added = self._copy(target, change, select, None)
+            finally:
+                self._duckdb.unregister("appended_rows")
+            stats = self._commit(target, change, [], added, stamp, (), tagged=False)
+        if stats.version is None:
+            raise StepFailedError(f"nothing was appended to {target.name.catalog}")
+        return stats.version
+
+    def restore(self, table: Table, version: TableVersion) -> None:
+        """Make an earlier version the current one again."""
+        found = self._load(table)
+        if found is not None:
+            iceberg.restore(found, version.snapshot_id)
+
+    def _change(self, target: Table, present: IcebergTable | None, *, exact: bool) -> TableChange:
+        if present is not None:
+            return TableChange.of(present, target.columns, exact=exact)
+        return TableChange.create(
+            self._catalog,
+            self._config.database,
+            target.name.catalog,
+            location=self._location(target),
+            columns=target.columns,
+            partitioned=target.partitioned,
+        )
+
+    def _copy(
+        self, target: Table, change: TableChange, select: exp.Query, partition: date | None
+    ) -> list[WrittenFile]:
+        return copy_rows(
+            self._duckdb,
+            select,
+            target.columns,
+            field_ids=change.field_ids,
+            folder=self._table_folder(target) / "data",
+            partition=partition,
+            split=target.partitioned and partition is None,
+        )
+
+    def _commit(
+        self,
+        target: Table,
+        change: TableChange,
+        remove: Sequence[DataFile],
+        add: Sequence[WrittenFile],
+        stamp: Stamp,
+        batches: Sequence[Batch],
+        *,
+        tagged: bool = True,
+    ) -> WriteStats:
+        snapshot_id = change.commit(
+            remove=remove,
+            add=add,
+            properties={"statsig_staging.load": stamp.load_id, "statsig_staging.step": stamp.step},
+            tag=stamp.tag if tagged else None,
+            keep_tags=stamp.keep_tags if tagged else None,
+        )
+        found = self._load(target)
+        reads = [read for batch in batches for read in batch.reads]
+        return WriteStats(
+            rows=sum(file.rows for file in add),
+            bytes_written=sum(file.size for file in add),
+            files_read=frozenset(file.path for read in reads for file in read.files),
+            bytes_read=sum(read.bytes for read in reads),
+            statements=len(batches),
+            version=_version(found, snapshot_id) if found is not None else None,
+        )
+
+    def put_object(self, key: str, data: bytes) -> None:
+        """Write a file below the staging folder, whole or not at all."""
+        place = self._folder / key
+        draft = place.with_name(f".{place.name}.{uuid.uuid4().hex}")
+        with mapped_errors():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            draft.write_bytes(data)
+            draft.replace(place)
+
+    def get_object(self, key: str) -> bytes | None:
+        """Return a file below the staging folder, or None."""
+        try:
+            return (self._folder / key).read_bytes()
+        except FileNotFoundError:
+            return None
+
+
+def _is_untouched(path: Path, before: SourceFile) -> bool:
+    stat = path.stat()
+    return (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) == (
+        before.size,
+        before.modified_ns,
+        before.changed_ns,
+    )
+
+
+def _version(table: IcebergTable, snapshot_id: int) -> TableVersion:
+    tags = [
+        name
+        for name, ref in table.refs().items()
+        if ref.snapshot_id == snapshot_id and name != "main"
+    ]
+    return TableVersion(
+        snapshot_id=snapshot_id,
+        metadata_location=table.metadata_location,
+        tag=max(tags, default=""),
+    )
