@@ -1,0 +1,1 @@
+"""Measurements against peers: seeded data, fresh processes, answers compared before times."""

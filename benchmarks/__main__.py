@@ -1,0 +1,80 @@
+"""``python -m benchmarks run`` measures; ``python -m benchmarks compare A B`` compares two runs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks import datasets, report, scenarios
+from benchmarks.scenarios import SCENARIOS, Limits, Task
+
+
+def main() -> int:
+    """Return 0, or 1 where a subject failed or answered wrong."""
+    arguments = _parser().parse_args()
+    if arguments.command == "run":
+        return _run(arguments)
+    if arguments.command == "subject":
+        measured = scenarios.perform_task(Task(**json.loads(arguments.task)))
+        print(json.dumps(asdict(measured)))
+    else:
+        before, after = report.read_lines(arguments.a), report.read_lines(arguments.b)
+        print(report.comparison(before, after))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{run,compare}")
+    run = commands.add_parser("run", help="measure scenarios; all of them unless named")
+    run.add_argument("scenario", nargs="*", type=_scenario, help=", ".join(SCENARIOS))
+    run.add_argument("--scale", choices=list(datasets.SCALES), default="S")
+    run.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    run.add_argument("--memory-limit", metavar="SIZE", help="for every subject, for example 1GB")
+    run.add_argument("--threads", type=int, default=scenarios.default_threads())
+    run.add_argument("--repeat", type=int, default=1, metavar="N", help="the fastest counts")
+    run.add_argument("--output", type=Path, metavar="FILE", help="JSON lines are appended here")
+    compare = commands.add_parser("compare", help="ratios between two files of JSON lines")
+    compare.add_argument("a", type=Path, metavar="A")
+    compare.add_argument("b", type=Path, metavar="B")
+    commands.add_parser("subject").add_argument("task")
+    return parser
+
+
+def _scenario(name: str) -> str:
+    if name not in SCENARIOS:
+        raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(SCENARIOS)}")
+    return name
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    limits = Limits(threads=arguments.threads, memory_limit=arguments.memory_limit)
+    _say(f"data at scale {arguments.scale}")
+    dataset = datasets.ensure(datasets.SCALES[arguments.scale])
+    records = []
+    for name in arguments.scenario or SCENARIOS:
+        scenario = SCENARIOS[name]
+        _say(f"{name}: {', '.join(scenario.subjects)}")
+        outcomes = scenarios.run_scenario(scenario, dataset, limits, repeat=arguments.repeat)
+        for outcome in outcomes:
+            if outcome.failure:
+                _say(f"{outcome.subject} failed:\n{outcome.failure}")
+        records.append(report.record(scenario, arguments.scale, outcomes, limits))
+    now = datetime.now(UTC)
+    target = arguments.output or scenarios.RUNS / f"{now:%Y%m%dT%H%M%S}.jsonl"
+    report.write_lines(records, target)
+    print(json.dumps(records, indent=2) if arguments.json else report.markdown(records))
+    _say(f"kept in {target}")
+    return 0 if report.succeeded(records) else 1
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

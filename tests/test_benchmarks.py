@@ -1,0 +1,257 @@
+"""The benchmarks: the data, the SQL by hand against the oracle, the comparison, the report."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pytest
+
+from benchmarks import datasets, duckdb_by_hand, report, scenarios
+from benchmarks.scenarios import BY_HAND, OURS, SCENARIOS, Limits, Measured, Outcome
+from statsig_staging import Project
+from tests import oracle
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SETTINGS = {"threads": "2"}
+LIMITS = Limits(threads=2)
+COST = Measured(
+    seconds=2.0, cpu_seconds=3.0, peak_mb=100.0, bytes_read=10, statements=4, files_opened=1
+)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> datasets.Dataset:
+    """The smallest scale."""
+    return datasets.ensure(datasets.SCALES["XS"], root=tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def by_hand(dataset: datasets.Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tables of a full load."""
+    out = tmp_path_factory.mktemp("by_hand")
+    duckdb_by_hand.load(dataset.sources, out, days=dataset.days, settings=SETTINGS)
+    return out
+
+
+def rows(files: object) -> list[dict[str, Any]]:
+    """Return the rows of Parquet files as dictionaries."""
+    found = duckdb.connect().read_parquet(str(files), hive_partitioning=True)
+    return [dict(zip(found.columns, row, strict=True)) for row in found.fetchall()]
+
+
+def expected(dataset: datasets.Dataset) -> oracle.Expected:
+    """Return what the definitions say of three of the metrics."""
+    source = dataset.sources.path
+    exposures = [
+        oracle.Exposure(
+            row["user_id"],
+            row["group_id"],
+            row["experiment_id"],
+            row["exposed_at"],
+        )
+        for row in rows(source / "exposures/*/*.parquet")
+    ]
+    events = [
+        oracle.Event(row["user_id"], row["ts"], row) for row in rows(source / "events/*/*.parquet")
+    ]
+    purchase: dict[str, Any] = {
+        "source": "events",
+        "where": lambda row: row["event_name"] == "purchase",
+    }
+    revenue = oracle.Aggregate(
+        kind="sum",
+        value=lambda row: None if row["amount_cents"] is None else row["amount_cents"] / 100,
+        **purchase,
+    )
+    visits = oracle.Aggregate(
+        kind="count", source="events", where=lambda row: row["event_name"] == "visit"
+    )
+    buyers = oracle.Aggregate(kind="unit_count", **purchase)
+    experiment = oracle.Experiment(
+        id=datasets.EXPERIMENT_ID,
+        start=dataset.days[0],
+        end=dataset.days[-1],
+        groups=datasets.GROUPS,
+        metrics=(
+            oracle.OracleMetric(name="purchasers", type="unit_count", numerator=buyers),
+            oracle.OracleMetric(name="order_value", type="mean", numerator=revenue),
+            oracle.OracleMetric(
+                name="revenue_per_visit", type="ratio", numerator=revenue, denominator=visits
+            ),
+        ),
+    )
+    return oracle.expected(experiment, exposures, {"events": events}, through=dataset.days[-1])
+
+
+def test_the_data_is_the_same_every_time(dataset: datasets.Dataset, tmp_path: Path) -> None:
+    """Same rows in the same order, as many as the scale says, each in the folder of its day."""
+    again = datasets.ensure(dataset.scale, root=tmp_path)
+
+    for table, count in (("exposures", 600), ("events", 4_000)):
+        for day in dataset.days:
+            [first] = dataset.sources.files(table, [day])
+            [second] = again.sources.files(table, [day])
+            assert rows(first) == rows(second)
+        assert len(rows(dataset.sources.path / table / "*/*.parquet")) == count
+
+
+def test_data_is_made_once(dataset: datasets.Dataset) -> None:
+    """A second request finds it."""
+    [file] = dataset.sources.files("events", dataset.days[:1])
+    root = dataset.sources.path.parent
+
+    assert datasets.ensure(dataset.scale, root=root).sources.files("events", dataset.days[:1]) == [
+        file
+    ]
+
+
+def test_by_hand_gives_the_answer_of_the_definitions(
+    dataset: datasets.Dataset, by_hand: Path
+) -> None:
+    """The floor is measured on the same answer, crossovers and empty days included."""
+    wanted = expected(dataset)
+    metrics = {row["metric"] for row in wanted.results}
+    results = [row for row in rows(by_hand / "results/*.parquet") if row["metric"] in metrics]
+
+    assert any(row["crossover"] for row in wanted.first_exposures)
+    oracle.assert_close(results, wanted.results, table="results")
+    for table in ("first_exposures", "exposures_summary"):
+        found = rows(by_hand / f"{table}.parquet")
+        oracle.assert_close(found, getattr(wanted, table), table=table)
+    found = rows(by_hand / "unit_day_exposures/*/*.parquet")
+    oracle.assert_close(found, wanted.unit_day_exposures, table="unit_day_exposures")
+
+
+def test_by_hand_has_a_row_for_every_day_group_and_metric(
+    dataset: datasets.Dataset, by_hand: Path
+) -> None:
+    """Two rollups, every day, two groups, ten metrics."""
+    results = rows(by_hand / "results/*.parquet")
+
+    assert len(results) == 2 * len(dataset.days) * 2 * 10
+    assert {row["metric"] for row in results} == {row[0] for row in duckdb_by_hand.METRICS}
+
+
+def test_by_hand_day_by_day_equals_all_at_once(
+    dataset: datasets.Dataset, by_hand: Path, tmp_path: Path
+) -> None:
+    """The increments that `one_more_day` measures end where a full load does."""
+    for day in dataset.days:
+        duckdb_by_hand.load(dataset.sources, tmp_path, days=(day,), settings=SETTINGS)
+
+    answer = tmp_path / "answer.parquet"
+    duckdb.read_parquet(str(tmp_path / "results/*.parquet")).write_parquet(str(answer))
+    assert scenarios.wrong_rows(answer, by_hand / f"results/{dataset.days[-1]}.parquet") == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "wrong"),
+    [
+        ("SELECT * FROM answer", 0),
+        ("SELECT * REPLACE (total * (1 + 1e-12) AS total) FROM answer", 0),
+        ("SELECT * REPLACE (total * (1 + 1e-6) AS total) FROM answer WHERE total > 0", 200),
+        ("SELECT * REPLACE (units + 1 AS units) FROM answer", 200),
+        ("SELECT * REPLACE ('NaN'::DOUBLE AS mean) FROM answer", 200),
+        ("SELECT * FROM answer LIMIT 190", 10),
+        ("FROM answer UNION ALL (FROM answer LIMIT 7)", 7),
+    ],
+)
+def test_wrong_rows_are_counted(change: str, wrong: int, by_hand: Path, tmp_path: Path) -> None:
+    """Missing, additional and different rows count; rounding does not."""
+    reference = by_hand / "results" / "2026-01-05.parquet"
+    answer = tmp_path / "answer.parquet"
+    with duckdb.connect() as connection:
+        connection.read_parquet(str(reference)).create_view("answer")
+        connection.sql(change).write_parquet(str(answer))
+
+    assert scenarios.wrong_rows(answer, reference) == wrong
+
+
+def test_our_project_has_the_metrics_of_the_sql_by_hand(dataset: datasets.Dataset) -> None:
+    """Both subjects compute the same ten metrics under the same names."""
+    settings = LIMITS.settings() | {"memory_limit": "1GB"}
+    project = Project.model_validate(scenarios.project(dataset, settings))
+
+    names = [metric.name for metric in project.metrics]
+    assert names == [row[0] for row in duckdb_by_hand.METRICS]
+
+
+def test_days_appear_one_after_the_other(dataset: datasets.Dataset, tmp_path: Path) -> None:
+    """A subject sees the files of the days that exist so far, and no others."""
+    first = datasets.link(dataset, tmp_path, dataset.days[:3])
+    assert len(first.files("events", dataset.days)) == 3
+
+    again = datasets.link(dataset, tmp_path, dataset.days)
+    assert len(again.files("events", dataset.days)) == 5
+
+
+def test_bytes_read_are_those_of_the_columns(dataset: datasets.Dataset) -> None:
+    """Column by column they add up, and a column that is not there adds nothing."""
+    files = dataset.sources.files("events", dataset.days)
+    names = [name for name in rows(files[0])[0] if name != "ds"]
+
+    apart = [datasets.column_bytes(files, [name]) for name in names]
+    assert all(size > 0 for size in apart)
+    assert datasets.column_bytes(files, [*names, "nowhere"]) == sum(apart)
+
+
+def test_a_scenario_runs_in_fresh_processes(
+    dataset: datasets.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last load counts, and its answer is compared."""
+    monkeypatch.setattr(scenarios, "RUNS", tmp_path)
+    scenario = replace(SCENARIOS["one_more_day"], subjects=(BY_HAND,))
+
+    [outcome] = scenarios.run_scenario(scenario, dataset, LIMITS)
+
+    assert outcome.wrong_rows == 0
+    assert outcome.failure is None
+    assert outcome.best.files_opened == 2
+    assert outcome.best.seconds > 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_record_has_the_documented_shape() -> None:
+    """Other programs read these names."""
+    outcomes = (Outcome(subject=OURS, runs=(COST, replace(COST, seconds=1.5)), wrong_rows=0),)
+    record = report.record(SCENARIOS["nothing_changed"], "S", outcomes, LIMITS)
+
+    assert (record["scenario"], record["scale"]) == ("nothing_changed", "S")
+    subject = record["subjects"][OURS]
+    documented = ("seconds", "bytes_read", "statements", "files_opened", "equal")
+    assert [subject[name] for name in documented] == [1.5, 10, 4, 1, True]
+    assert "skipped" in record["subjects"][BY_HAND]
+    assert json.loads(json.dumps(record)) == record
+    assert report.succeeded([record])
+
+
+def test_wrong_answers_and_failures_are_named() -> None:
+    """Neither passes for a time."""
+    outcomes = (
+        Outcome(subject=OURS, runs=(COST,), wrong_rows=3),
+        Outcome(subject=BY_HAND, runs=(), wrong_rows=0, failure="no memory"),
+    )
+    record = report.record(SCENARIOS["full_load"], "S", outcomes, LIMITS)
+
+    assert not report.succeeded([record])
+    table = report.markdown([record])
+    assert "| 3 wrong rows |" in table
+    assert "| failed |" in table
+
+
+def test_two_runs_are_compared_by_subject(tmp_path: Path) -> None:
+    """The second over the first, whatever else one of them holds."""
+    for name, seconds in (("a", 2.0), ("b", 1.0)):
+        outcomes = (Outcome(subject=OURS, runs=(replace(COST, seconds=seconds),), wrong_rows=0),)
+        record = report.record(SCENARIOS["full_load"], "S", outcomes, LIMITS)
+        report.write_lines([record], tmp_path / name)
+
+    before, after = (report.read_lines(tmp_path / name) for name in ("a", "b"))
+    table = report.comparison(before, after)
+    assert f"| full_load | S | {OURS} | 2.00 | 1.00 | 0.50 | 1.00 | 1.00 |" in table
+    assert report.comparison([], after).count("\n") == 1
