@@ -1,4 +1,5 @@
 -- Exposure rows of each day by group, with those that no unit can be told for; no group is an empty one.
+-- version: 1
 SELECT
   :ds AS ds,
   COALESCE(:group_id, '') AS group_id,

@@ -1,4 +1,5 @@
 -- The exposures of one experiment that count, with the library's own column names.
+-- version: 1
 SELECT
   :unit_id AS unit_id,
   :group_id AS group_id,

@@ -1,4 +1,5 @@
 -- Exposure rows that are left out, by cause, and an example of the groups that are not listed.
+-- version: 1
 SELECT
   COALESCE(SUM(c.without_unit), 0) AS without_unit,
   COALESCE(SUM(c.exposures) FILTER (WHERE c.group_id = ''), 0) AS without_group,

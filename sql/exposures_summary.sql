@@ -1,4 +1,5 @@
 -- One row per day and group, also for a day without exposures: units that enter and leave the results.
+-- version: 1
 WITH moves AS (
   SELECT
     f.first_exposure_ds AS ds,

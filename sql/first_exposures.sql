@@ -1,4 +1,5 @@
 -- One row per unit: its earliest exposure, and whether it was ever seen in a second group.
+-- version: 1
 WITH units AS (
   SELECT
     d.unit_id,

@@ -1,4 +1,5 @@
 -- The rows of first_exposures that may have changed; a unit without exposures is marked as deleted.
+-- version: 1
 SELECT
   t.unit_id,
   f.group_id,

@@ -1,4 +1,5 @@
 -- First exposures of the late units only.
+-- version: 1
 SELECT
   f.unit_id,
   f.first_exposure,

@@ -1,4 +1,5 @@
 -- Every group that a unit was seen in.
+-- version: 1
 SELECT DISTINCT
   c.group_id
 FROM exposure_counts AS c

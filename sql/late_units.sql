@@ -1,5 +1,6 @@
 -- The units whose first exposure is new, gone or moved since the last published load, with the
 -- earliest of their days that this touches.
+-- version: 1
 SELECT
   COALESCE(n.unit_id, p.unit_id) AS unit_id,
   LEAST(COALESCE(n.first_exposure_ds, p.first_exposure_ds), COALESCE(p.first_exposure_ds, n.first_exposure_ds)) AS from_ds

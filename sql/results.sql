@@ -1,6 +1,7 @@
 -- One row per rollup, day, metric and group: the sufficient statistics of the counted units.
 -- A sum over all units moves only by the units active on a day. Units that meet a second group are few;
 -- they stand apart, with their totals on every day until they leave, so that nothing of them remains.
+-- version: 1
 WITH members AS (
   SELECT
     f.unit_id,

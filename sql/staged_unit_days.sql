@@ -1,4 +1,5 @@
 -- The unit-days that late units have now, on the days that are restated.
+-- version: 1
 SELECT
   m.unit_id,
   m.ds

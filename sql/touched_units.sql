@@ -1,4 +1,5 @@
 -- The units that have, or had, an exposure on a day that is loaded again.
+-- version: 1
 SELECT
   t.unit_id
 FROM (

@@ -1,4 +1,5 @@
 -- One row per unit and day: its first exposure of that day, and the groups it was seen in.
+-- version: 1
 WITH by_group AS (
   SELECT
     e.unit_id,

@@ -1,4 +1,5 @@
 -- One row per exposed unit and day: the aggregates of its rows at or after its first exposure.
+-- version: 1
 WITH events AS (
   SELECT
     :unit_id AS unit_id,

@@ -1,4 +1,5 @@
 -- The unit-days of late units; one that no longer has a row is marked as deleted.
+-- version: 1
 SELECT
   COALESCE(n.unit_id, o.unit_id) AS unit_id,
   COALESCE(n.ds, o.ds) AS ds,

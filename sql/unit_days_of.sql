@@ -1,4 +1,5 @@
 -- The days of the units in question.
+-- version: 1
 SELECT
   d.*
 FROM unit_day_exposures AS d

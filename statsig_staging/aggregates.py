@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, assert_never
 
+from sqlglot import exp
+
 from statsig_staging import expressions
 from statsig_staging.config import (
     CountComponent,
@@ -154,14 +156,20 @@ def _aggregate(
     source: MetricSource, kind: AggregateKind, where: str | None, value: str | None
 ) -> Aggregate:
     hashed = digest(kind, _fingerprint(source, where), _fingerprint(source, value))
-    slug = value.lower() if value and re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,30}", value) else None
     return Aggregate(
         source=source.name,
         kind=kind,
         filter=where,
         value=value,
-        column="_".join(filter(None, [kind.value, slug, hashed])),
+        column="_".join(filter(None, [kind.value, _slug(value), hashed])),
     )
+
+
+def _slug(value: str | None) -> str:
+    """Return the name of a value that is one plain column or alias, for people to recognise."""
+    tree = expressions.parse_scalar(value) if value is not None else None
+    plain = isinstance(tree, exp.Column) and re.fullmatch(r"[A-Za-z]\w{0,30}", tree.sql(), re.ASCII)
+    return tree.name.lower() if tree is not None and plain else ""
 
 
 def _fingerprint(source: MetricSource, sql: str | None) -> str:

@@ -81,22 +81,56 @@ def execute(plan: Plan, around: Surroundings) -> Execution:
 
 
 def in_order(steps: Iterable[Step]) -> tuple[Step, ...]:
-    """Return steps so that each comes after those it needs, otherwise in the order they were given."""
-    by_name = {step.name: step for step in steps}
-    graph = {
-        step.name: [need for need in step.needs if need in by_name] for step in by_name.values()
-    }
-    return tuple(by_name[name] for name in TopologicalSorter(graph).static_order())
+    """Return steps so that each comes after those it needs, otherwise in the order they were given.
+
+    Raises:
+        CycleError: If steps need each other.
+    """
+    given = tuple(steps)
+    names = [step.name for step in given]
+    graph = {step.name: [need for need in step.needs if need in names] for step in given}
+    sorter = TopologicalSorter(graph)
+    sorter.prepare()
+    ready: set[str] = set()
+    ordered: list[Step] = []
+    while sorter.is_active():
+        ready.update(sorter.get_ready())
+        step = next(step for step in given if step.name in ready)
+        ready.remove(step.name)
+        sorter.done(step.name)
+        ordered.append(step)
+    return tuple(ordered)
 
 
 def _run(
     step: Step, around: Surroundings, versions: dict[str, TableVersion]
 ) -> tuple[StepResult, list[str]]:
     began = around.clock()
+    found: list[str] = []
     if isinstance(step.action, Check):
+        around.on_event(StepStarted(step=step.name, batches=1))
         found = _check(step.action, around)
-        return StepResult(step=step.name, table=None, seconds=around.clock() - began), found
-    write = _guarded(step, step.action, around.warehouse)
+        result = StepResult(
+            step=step.name, table=None, seconds=around.clock() - began, statements=1
+        )
+    else:
+        result = _write(step, step.action, around, versions, began)
+    around.on_event(
+        StepFinished(
+            step=step.name,
+            seconds=result.seconds,
+            rows=result.rows,
+            bytes_read=result.bytes_read,
+            bytes_written=result.bytes_written,
+        )
+    )
+    return result, found
+
+
+def _write(
+    step: Step, write: Write, around: Surroundings, versions: dict[str, TableVersion], began: float
+) -> StepResult:
+    write = _guarded(step, write, around.warehouse)
     table = write.target.name.catalog
     around.on_event(StepStarted(step=step.name, batches=batch_count(write)))
     stats = WriteStats()
@@ -107,17 +141,7 @@ def _run(
         stats = around.warehouse.write(write, stamp, _batch_listener(step, around))
     if stats.version is not None:
         versions[table] = stats.version
-    result = _result(step, table, around.clock() - began, stats)
-    around.on_event(
-        StepFinished(
-            step=step.name,
-            seconds=result.seconds,
-            rows=result.rows,
-            bytes_read=result.bytes_read,
-            bytes_written=result.bytes_written,
-        )
-    )
-    return result, []
+    return _result(step, table, around.clock() - began, stats)
 
 
 def _batch_listener(step: Step, around: Surroundings) -> Callable[[int, int], None]:

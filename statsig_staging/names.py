@@ -9,6 +9,9 @@ from dataclasses import dataclass
 _LEGAL_NAME = re.compile(r"[a-z0-9_]{1,60}")
 _LEGAL_FOLDER = re.compile(r"(?!\.)[A-Za-z0-9_.-]{1,120}")
 _SLUG_LENGTH = 40
+_HASH_LENGTH = 10
+_HASHED = re.compile(r".*_x[0-9a-f]{10}", re.DOTALL)
+"""What a name with a hash looks like; a name that is written so gets one of its own."""
 
 
 def digest(*parts: str, length: int = 8) -> str:
@@ -23,15 +26,19 @@ def digest(*parts: str, length: int = 8) -> str:
 
 def legal_name(name: str) -> str:
     """Return ``name`` as part of a table name: as written if it is legal, else a slug with a hash."""
-    if _LEGAL_NAME.fullmatch(name):
+    if _LEGAL_NAME.fullmatch(name) and not _HASHED.fullmatch(name):
         return name
     slug = re.sub(r"[^a-z0-9_]+", "_", name.lower()).strip("_")[:_SLUG_LENGTH]
-    return "_".join(filter(None, [slug, digest(name)]))
+    return _hashed(slug or "id", name)
+
+
+def _hashed(name: str, *parts: str) -> str:
+    return f"{name}_x{digest(*parts, length=_HASH_LENGTH)}"
 
 
 def experiment_folder(experiment_id: str) -> str:
     """Return the folder of an experiment below the staging folder, ``experiment-<ID>``."""
-    if _LEGAL_FOLDER.fullmatch(experiment_id):
+    if _LEGAL_FOLDER.fullmatch(experiment_id) and not _HASHED.fullmatch(experiment_id):
         return f"experiment-{experiment_id}"
     return f"experiment-{legal_name(experiment_id)}"
 
@@ -57,5 +64,5 @@ def source_table(table: str, experiment_id: str, source: str) -> TableName:
     """
     name = f"{table}_{legal_name(experiment_id)}_{legal_name(source)}"
     if "_" in experiment_id:
-        name = f"{name}_{digest(experiment_id, source)}"
+        name = _hashed(name, experiment_id, source)
     return TableName(catalog=name, folder=f"{table}_{legal_name(source)}")

@@ -44,7 +44,7 @@ class SourceFile:
         """Return the compressed bytes that reading ``columns`` takes."""
         if "" in self.column_bytes:
             return self.column_bytes[""]
-        return sum(self.column_bytes.get(name.lower(), 0) for name in set(columns))
+        return sum(self.column_bytes.get(name, 0) for name in {name.lower() for name in columns})
 
     @property
     def fingerprint(self) -> str:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import asdict, dataclass, field, replace
-from datetime import date, datetime
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -158,7 +158,7 @@ def _to_row(load: Published) -> dict[str, object]:
     return {
         "load_id": load.load_id,
         "number": load.number,
-        "published_at": load.published_at.replace(tzinfo=None),
+        "published_at": load.published_at.astimezone(UTC).replace(tzinfo=None),
         "refresh": load.refresh,
         "start": load.start,
         "through": load.through,
@@ -185,6 +185,7 @@ def _from_row(row: dict[str, Any]) -> Published:
     tables = {name: TableVersion(**version) for name, version in json.loads(row["tables"]).items()}
     decoded = {
         **row,
+        "published_at": row["published_at"].replace(tzinfo=UTC),
         "definitions": json.loads(row["definitions"]),
         "sources": sources,
         "tables": tables,
@@ -273,8 +274,3 @@ def read_files(
 def kept(loads: Iterable[Published], keep: int) -> tuple[Published, ...]:
     """Return the loads that stay readable once another one is published."""
     return tuple(loads)[: max(keep - 1, 1)]
-
-
-def with_tables(load: Published, tables: Mapping[str, TableVersion]) -> Published:
-    """Return the load with other versions of some tables."""
-    return replace(load, tables={**load.tables, **tables})

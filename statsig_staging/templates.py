@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime
 from functools import cache
 from importlib.resources import files
@@ -23,6 +24,16 @@ def template_root() -> Traversable:
     """Return the folder of the templates: inside an installed package, beside it in a checkout."""
     packaged = files("statsig_staging") / "sql"
     return packaged if packaged.is_dir() else Path(__file__).parents[1] / "sql"
+
+
+@cache
+def version(name: str) -> str:
+    """Return the version that a template carries; it rises with every change of what it computes."""
+    text = (template_root() / f"{name}.sql").read_text(encoding="utf-8")
+    found = re.search(r"^-- version: (\d+)$", text, re.MULTILINE)
+    if found is None:
+        raise LookupError(f"template {name!r} carries no version")
+    return found[1]
 
 
 @cache

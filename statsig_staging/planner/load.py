@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from statsig_staging import aggregates, expressions
+from statsig_staging import aggregates, expressions, templates
 from statsig_staging.days import DAY, Window, in_words
 from statsig_staging.names import digest
 from statsig_staging.plan import Plan, Refresh, SourceReading, Step
@@ -132,19 +132,27 @@ def define(request: LoadRequest) -> dict[str, str]:
             repr(experiment.groups),
             sighting(request.assignment_source, experiment.unit),
             repr(sorted(request.assignment_source.context.items())),
+            *_versions("exposures", "exposure_counts", "unit_day_exposures", "first_exposures"),
             length=16,
         ),
         "results": digest(
             experiment.crossover,
             repr([(s.metric, [term.key for term in s.terms]) for s in request.statistics]),
+            *_versions("exposures_summary", "groups_seen", "results"),
             length=16,
         ),
     }
     for source in request.metric_sources:
         columns = aggregates.aggregates_of(request.statistics, source.name)
-        found[f"source {source.name}"] = sighting(source, experiment.unit)
+        found[f"source {source.name}"] = digest(
+            sighting(source, experiment.unit), *_versions("unit_day_metrics"), length=16
+        )
         found[f"aggregates {source.name}"] = " ".join(column.column for column in columns)
     return found
+
+
+def _versions(*names: str) -> tuple[str, ...]:
+    return tuple(f"{name} {templates.version(name)}" for name in names)
 
 
 def sighting(source: AssignmentSource | MetricSource, unit: str) -> str:
@@ -185,7 +193,7 @@ def _full(request: LoadRequest) -> _Planned:
     for feed in _feeds(request):
         steps.append(feed.days_step(days, full=True, reason="every day"))
         readings.append(_reading(request, feed.scan.source, reasons))
-    steps.append(_results_step(request, full=True))
+    steps.append(_results_step(request, steps, since=days.read[0], full=True))
     return _Planned(tuple(steps), tuple(readings))
 
 
@@ -222,16 +230,22 @@ def _feeds(request: LoadRequest) -> tuple[UnitDays, ...]:
     )
 
 
-def _results_step(request: LoadRequest, *, full: bool) -> Step:
-    return statistics.results_step(
-        request.experiment,
-        request.assignment_source,
-        request.database,
-        request.statistics,
-        [feed.target for feed in _feeds(request)],
-        _every_day(request),
-        full=full,
+def _results_step(request: LoadRequest, steps: Iterable[Step], *, since: date, full: bool) -> Step:
+    experiment, published = request.experiment, request.published
+    snapshot = None
+    if published is not None and not full:
+        snapshot = published.tables[tables.results(experiment.id).name.catalog].snapshot_id
+    wanted = statistics.Results(
+        experiment=experiment,
+        source=request.assignment_source,
+        database=request.database,
+        statistics=request.statistics,
+        unit_days=[feed.target for feed in _feeds(request)],
+        days=_every_day(request),
+        since=since,
+        published=snapshot,
     )
+    return statistics.results_step(wanted, [step.name for step in steps], full=full)
 
 
 def _incremental(request: LoadRequest, definitions: Mapping[str, str]) -> _Planned:
@@ -247,17 +261,27 @@ def _incremental(request: LoadRequest, definitions: Mapping[str, str]) -> _Plann
     redefined = published.definitions.get("results") != definitions["results"]
     if not steps and not redefined:
         return _Planned((), tuple(readings))
-    if not days.all:
-        steps.append(
-            exposures.summary_step(
-                request.experiment,
-                request.assignment_source,
-                request.database,
-                _every_day(request),
-                full=False,
-            )
-        )
-    return _Planned((*steps, _results_step(request, full=False)), tuple(readings))
+    if redefined and not days.all:
+        steps.append(_summary_step(request))
+    since = request.experiment.start if redefined else _first_day_touched(request, steps)
+    return _Planned(
+        (*steps, _results_step(request, steps, since=since, full=False)), tuple(readings)
+    )
+
+
+def _summary_step(request: LoadRequest) -> Step:
+    return exposures.summary_step(
+        request.experiment,
+        request.assignment_source,
+        request.database,
+        _every_day(request),
+        full=False,
+    )
+
+
+def _first_day_touched(request: LoadRequest, steps: Iterable[Step]) -> date:
+    touched = [step.days[0] for step in steps if step.days]
+    return min([*touched, request.through + DAY])
 
 
 def _published(request: LoadRequest) -> Published:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from statsig_staging import templates
+from statsig_staging.days import DAY
 from statsig_staging.plan import Batch, CreateTable, Replace, Step
 from statsig_staging.planner import exposures, tables
 
@@ -51,61 +52,96 @@ class _Numbered:
     aggregates: dict[str, tuple[str, Aggregate]]
 
 
-def results_step(
-    experiment: Experiment,
-    source: AssignmentSource,
-    database: str,
-    statistics: Sequence[Statistic],
-    unit_days: Sequence[Table],
-    days: Sequence[date],
-    *,
-    full: bool,
-) -> Step:
-    """Return the step that computes every row of ``results``."""
-    select = results(experiment, source, database, statistics, unit_days, days)
-    target = tables.results(experiment.id)
-    batches = (Batch(select=select),)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Results:
+    """What the results of an experiment are computed from.
+
+    Attributes:
+        experiment: The experiment.
+        source: Its assignment source.
+        database: The staging database.
+        statistics: Its metrics.
+        unit_days: The tables of their aggregates.
+        days: Every day of the results.
+        since: The first day that anything has touched; rows of earlier days are kept.
+        published: Snapshot of the published results; None where no row is kept.
+    """
+
+    experiment: Experiment
+    source: AssignmentSource
+    database: str
+    statistics: Sequence[Statistic]
+    unit_days: Sequence[Table]
+    days: Sequence[date]
+    since: date
+    published: int | None = None
+
+    @property
+    def keeps(self) -> bool:
+        """Whether rows of earlier days are kept."""
+        return self.published is not None and self.since > self.days[0]
+
+    def node(self, table: Table, snapshot_id: int | None = None) -> exp.Table:
+        """Return a staging table as something to select from."""
+        return tables.node(self.database, table, snapshot_id)
+
+
+def results_step(wanted: Results, needs: Iterable[str], *, full: bool) -> Step:
+    """Return the step that brings ``results`` up to date."""
+    target = tables.results(wanted.experiment.id)
+    batches = (Batch(select=results(wanted)),)
+    reason = "every day"
+    if wanted.keeps:
+        reason = f"days from {wanted.since} on; earlier rows are kept"
     return Step(
         name="results",
-        reason="group statistics of every day",
+        reason=reason,
         action=CreateTable(target=target, batches=batches)
         if full
         else Replace(target=target, batches=batches),
-        needs=("exposures_summary", *(f"unit_day_metrics_{name}" for name in _sources(statistics))),
+        needs=tuple(needs),
     )
 
 
-def _sources(statistics: Iterable[Statistic]) -> tuple[str, ...]:
-    return tuple(
-        sorted({term.aggregate.source for statistic in statistics for term in statistic.terms})
-    )
-
-
-def results(
-    experiment: Experiment,
-    source: AssignmentSource,
-    database: str,
-    statistics: Sequence[Statistic],
-    unit_days: Sequence[Table],
-    days: Sequence[date],
-) -> exp.Query:
+def results(wanted: Results) -> exp.Query:
     """Return the query of ``results``; one scan of each source's unit-days feeds all metrics."""
-    names = _numbered(statistics)
-    keys = [
-        [rollup, statistic.metric, index]
-        for rollup in ROLLUPS
-        for index, statistic in enumerate(statistics)
-    ]
-    listed = templates.values_table("k", ["rollup", "metric", "number"], keys)
-    chosen = exp.select(*(exp.column(name, "k") for name in ("rollup", "metric", "number")))
+    if not wanted.statistics:
+        return _no_rows(tables.results(wanted.experiment.id))
+    query = _computed(wanted)
+    if not wanted.keeps:
+        return query
+    published = wanted.node(tables.results(wanted.experiment.id), wanted.published)
+    summary = wanted.node(tables.exposures_summary(wanted.experiment.id))
+    known = templates.bind("groups_published", tables={"published_results": published})
+    recent = exp.GTE(this=exp.column("ds", "z"), expression=templates.literal(wanted.since))
+    unknown = exp.not_(exp.In(this=exp.column("group_id", "z"), query=known.subquery()))
+    kept = templates.bind(
+        "results_kept",
+        tables={"published_results": published, "exposures_summary": summary},
+        values={"since": wanted.since},
+    )
+    return exp.union(query.where(exp.or_(recent, unknown)), kept, distinct=False)
+
+
+def _no_rows(table: Table) -> exp.Query:
+    nothing = (
+        exp.alias_(exp.cast(exp.null(), column.type, dialect=templates.DIALECT), column.name)
+        for column in table.columns
+    )
+    return exp.select(*nothing).where(exp.false())
+
+
+def _computed(wanted: Results) -> exp.Select:
+    """Return the query that computes results, of untouched days nothing but their totals."""
+    experiment, names = wanted.experiment, _numbered(wanted.statistics)
     query = templates.bind(
         "results",
         tables={
-            "first_exposures": tables.node(database, tables.first_exposures(experiment.id, source)),
-            "exposures_summary": tables.node(database, tables.exposures_summary(experiment.id)),
-            "unit_days": _unit_days(database, unit_days, names),
-            "statistic_keys": chosen.from_(listed),
-            "days": exposures.listed_days(days),
+            "first_exposures": wanted.node(tables.first_exposures(experiment.id, wanted.source)),
+            "exposures_summary": wanted.node(tables.exposures_summary(experiment.id)),
+            "unit_days": _unit_days(wanted.database, wanted.unit_days, names),
+            "statistic_keys": _keys(wanted.statistics),
+            "days": exposures.listed_days(wanted.days),
         },
         values={
             "experiment_id": experiment.id,
@@ -115,11 +151,43 @@ def results(
     for prefix, unit in (("", "unit_key"), ("leaver_", "unit_id")):
         _fill_activity(templates.part(query, f"{prefix}activity"), names)
         _fill_running(templates.part(query, f"{prefix}running"), names, unit)
+    if wanted.keeps:
+        _fold(templates.part(query, "activity"), names, wanted.since - DAY)
     _fill_moments(templates.part(query, "moments"), names)
     _fill_leaver_moments(templates.part(query, "leaver_moments"), names)
     _fill_series(templates.part(query, "series"), names)
-    _fill_statistics(templates.part(query, "statistics"), statistics, names)
+    _fill_statistics(templates.part(query, "statistics"), wanted.statistics, names)
     return query
+
+
+def _keys(statistics: Sequence[Statistic]) -> exp.Query:
+    """Return one row per rollup and metric, numbered as the metrics are."""
+    keys = [
+        [rollup, statistic.metric, index]
+        for rollup in ROLLUPS
+        for index, statistic in enumerate(statistics)
+    ]
+    columns = ("rollup", "metric", "number")
+    listed = templates.values_table("k", columns, keys)
+    return exp.select(*(exp.column(name, "k") for name in columns)).from_(listed)
+
+
+def _fold(activity: exp.Select, names: _Numbered, day: date) -> None:
+    """Put everything up to ``day`` on that day, one row per unit."""
+    old = exp.column("ds", "u")
+    last = templates.literal(day)
+    folded = exp.Case(
+        ifs=[exp.If(this=exp.LT(this=old, expression=last), true=last.copy())], default=old.copy()
+    )
+    sums = [
+        exp.alias_(
+            exp.Sum(this=exp.Coalesce(this=exp.column(short, "u"), expressions=[_zero()])), short
+        )
+        for short, _ in names.aggregates.values()
+    ]
+    keys = [exp.column("unit_key", "m"), exp.column("group_id", "m")]
+    activity.select(*keys, exp.alias_(folded, "ds"), *sums, append=False, copy=False)
+    activity.group_by(*(key.copy() for key in keys), folded.copy(), copy=False)
 
 
 def _numbered(statistics: Iterable[Statistic]) -> _Numbered:

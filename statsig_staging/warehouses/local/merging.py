@@ -42,7 +42,7 @@ class MergeSource:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._run(exp.Drop(this=exp.to_table(_NAME), kind="TABLE", exists=True))
+        self._run(exp.Drop(tables=[exp.to_table(_NAME)], kind="TABLE", exists=True))
 
     def _run(self, statement: exp.Expr) -> list[tuple[object, ...]]:
         return self._duckdb.execute(statement.sql("duckdb")).fetchall()

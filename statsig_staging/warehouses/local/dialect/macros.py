@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SETTINGS: Mapping[str, str] = {
-    "TimeZone": "UTC",
     # With true, DuckDB 1.5 and 2.0 turn 1e0/0 into NULL or an error; Athena answers Infinity.
     "integer_division": "false",
     "default_null_order": "NULLS_LAST",
@@ -24,6 +23,8 @@ _NUMBERS = (
 )
 
 MACROS: tuple[str, ...] = (
+    # Not among SETTINGS: DuckDB 1.5 knows the setting only after it has connected and loaded icu.
+    "SET TimeZone = 'UTC'",
     # The value x, or the error `why` where `ok` is false; null counts as true. An error by CAST, because
     # error() is volatile and DuckDB binds nothing volatile inside TRY.
     "CREATE OR REPLACE TEMP MACRO athena_must(x, ok, why) AS "

@@ -1,0 +1,434 @@
+"""The command line: arguments in, text or one JSON document and an exit code out."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from statsig_staging import failures
+from statsig_staging.errors import ConfigError
+from statsig_staging.failures import PROGRAM
+from statsig_staging.plan import Refresh
+from statsig_staging.words import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import TextIO
+
+    import pyarrow as pa
+    from rich.console import RenderableType
+
+    from statsig_staging.config import Experiment, Project
+    from statsig_staging.engine import Engine
+    from statsig_staging.progress import Bars, Lines
+    from statsig_staging.results import LoadResult
+    from statsig_staging.state import Published
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command that ``argv`` names, by default the process's own, and return its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code = commands.main(args=argv, prog_name=PROGRAM, standalone_mode=False)
+    except (click.ClickException, click.Abort, KeyboardInterrupt) as error:
+        return _fail(error)
+    return code if isinstance(code, int) else 0
+
+
+class Command(click.Command):
+    """A command with ``--project``, ``--debug`` and examples; its errors become lines and exit codes."""
+
+    def __init__(self, *args: Any, examples: Sequence[str] = (), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.examples = examples
+        self.params += [
+            click.Option(
+                ["--project"],
+                type=click.Path(path_type=Path),
+                default=".",
+                metavar="DIR",
+                help="The project's folder; by default this one.",
+            ),
+            click.Option(["--debug"], is_flag=True, help="Show where an error comes from."),
+        ]
+
+    def format_epilog(
+        self,
+        ctx: click.Context,  # noqa: ARG002
+        formatter: click.HelpFormatter,
+    ) -> None:
+        """Write the examples below the options."""
+        with formatter.section("Examples"):
+            for example in self.examples:
+                formatter.write(f"{'':>{formatter.current_indent}}{PROGRAM} {example}\n")
+
+    def invoke(self, ctx: click.Context) -> None:
+        """Run the command; end it with an exit code where it fails."""
+        debug = bool(ctx.params.pop("debug"))
+        try:
+            super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            _silence(sys.stdout)
+        except (click.ClickException, click.exceptions.Exit):
+            raise
+        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  the last stop of every error
+            ctx.exit(_fail(error, debug=debug))
+
+
+class Commands(click.Group):
+    """The commands, in the order of a day's work."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Return the commands as they were declared."""
+        return list(self.commands)
+
+
+def _day(ctx: click.Context, param: click.Parameter, value: str | None) -> date | None:  # noqa: ARG001
+    """Return the UTC day that an option names."""
+    if value is None:
+        return None
+    try:
+        day = datetime.strptime(value, "%Y-%m-%d").date()  # noqa: DTZ007  a day has no zone
+    except ValueError:
+        day = None
+    if day is None or day.isoformat() != value:
+        raise click.BadParameter(f"{value!r} is no day; write it as YYYY-MM-DD, like 2026-01-31")
+    return day
+
+
+_experiment = click.option(
+    "--experiment", "experiment_id", required=True, metavar="ID", help="The experiment's id."
+)
+_refresh = click.option(
+    "--refresh",
+    type=click.Choice([refresh.value for refresh in Refresh]),
+    default=Refresh.INCREMENTAL.value,
+    show_default=True,
+    help="Load what is new or changed, or everything.",
+)
+_through = click.option(
+    "--through",
+    callback=_day,
+    metavar="DATE",
+    help="Last day to load, UTC; by default yesterday, or the experiment's last day.",
+)
+_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+
+
+@click.group(cls=Commands, invoke_without_command=True)
+@click.version_option(package_name="statsig-staging", prog_name=PROGRAM)
+@click.pass_context
+def commands(ctx: click.Context) -> None:
+    """Stage experiment exposures and metrics as Apache Iceberg tables.
+
+    Results go to stdout, progress and errors to stderr. Exit codes: 0 done, 2 usage or
+    configuration, 3 the warehouse refused, 4 a step failed, 5 another load holds the experiment,
+    130 interrupted.
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help(), err=True)
+        ctx.exit(failures.USAGE)
+
+
+@commands.command(
+    cls=Command,
+    examples=("init my_project", "init demo --demo"),
+)
+@click.argument("folder", required=False, metavar="[DIR]", type=click.Path(path_type=Path))
+@click.option(
+    "--demo", is_flag=True, help="With generated data, for a first run of experiment 123."
+)
+def init(folder: Path | None, project: Path, *, demo: bool) -> None:
+    """Write a new project into a folder."""
+    from statsig_staging.demo import write_demo, write_project
+
+    root = folder or project
+    if demo:
+        _say("generating exposures and events …")
+        write_demo(root)
+    else:
+        write_project(root)
+    _print(f"Wrote {root / 'staging.yml'}. Next:")
+    experiment = "123" if demo else "my_experiment"
+    where = "" if root == Path() else f" --project {_quoted(root)}"
+    verb = "run" if demo else "plan"
+    _print(f"  {PROGRAM} {verb} --experiment {experiment}{where}")
+
+
+@commands.command(
+    cls=Command,
+    examples=(
+        "run --experiment 123",
+        "run --experiment 123 --through 2026-01-31",
+        "run --experiment 123 --refresh full --json",
+    ),
+)
+@_experiment
+@_refresh
+@_through
+@_json
+def run(
+    experiment_id: str, refresh: str, through: date | None, project: Path, *, as_json: bool
+) -> None:
+    """Load an experiment and publish it.
+
+    Reads what is new or changed since the last load. Where nothing is, nothing is done.
+    """
+    from statsig_staging.display import load_summary
+
+    with _connect(_project(project)) as engine:
+        result = _load(engine, experiment_id, refresh, through)
+    _print_json(result.to_dict()) if as_json else _show(load_summary(result))
+
+
+@commands.command(
+    cls=Command,
+    examples=(
+        "plan --experiment 123",
+        "plan --experiment 123 --refresh full --sql > load.sql",
+        "plan --experiment 123 --json",
+    ),
+)
+@_experiment
+@_refresh
+@_through
+@click.option("--sql", is_flag=True, help="Print the SQL of each statement, in Athena's dialect.")
+@_json
+def plan(
+    experiment_id: str,
+    refresh: str,
+    through: date | None,
+    project: Path,
+    *,
+    sql: bool,
+    as_json: bool,
+) -> None:
+    """Show what a load would do, and why.
+
+    With the same options, `run` then does exactly this. Nothing is written.
+    """
+    from statsig_staging import display, documents
+
+    with _connect(_project(project)) as engine:
+        planned = engine.plan(experiment_id, refresh=refresh, through=through)
+    _warn(planned.warnings)
+    if as_json:
+        _print_json(documents.plan_document(planned, sql=sql))
+    elif sql and planned.steps:
+        for statement in documents.statements_text(planned):
+            _print(statement)
+    elif sql:
+        _print(f"-- nothing to do: no change {planned.reason}")
+    else:
+        _show(display.plan_view(planned))
+
+
+@commands.command(cls=Command, examples=("status", "status --experiment 123 --json"))
+@click.option("--experiment", "experiment_id", metavar="ID", help="Only this experiment.")
+@_json
+def status(experiment_id: str | None, project: Path, *, as_json: bool) -> None:
+    """Show what is published of each experiment.
+
+    The days, the tables with their sizes, and the last loads.
+    """
+    from statsig_staging import display, documents
+
+    with _connect(_project(project)) as engine:
+        statuses = engine.status(experiment_id)
+    if as_json:
+        _print_json(documents.status_document(statuses))
+        return
+    for index, found in enumerate(statuses):
+        if index:
+            _print("")
+        _show(display.status_view(found))
+
+
+@commands.command(
+    cls=Command,
+    examples=(
+        "results --experiment 123",
+        "results --experiment 123 --rollup daily --metric purchases",
+        "results --experiment 123 --json > results.json",
+    ),
+)
+@_experiment
+@click.option(
+    "--rollup", metavar="NAME", help="daily or cumulative; by default cumulative, or all in JSON."
+)
+@click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Only this; repeatable.")
+@_json
+def results(
+    experiment_id: str,
+    rollup: str | None,
+    metrics: tuple[str, ...],
+    project: Path,
+    *,
+    as_json: bool,
+) -> None:
+    """Show the published statistics of each group.
+
+    A table per metric for the last day; in JSON, the rows of all days.
+    """
+    from statsig_staging import display, documents
+
+    declared = _project(project)
+    experiment = declared.experiment(experiment_id)
+    _check_choices(experiment, rollup, metrics)
+    shown = rollup if as_json else rollup or "cumulative"
+    with _connect(declared) as engine:
+        load, table = _read_results(engine, experiment_id, shown, metrics)
+    rows = table.to_pylist()
+    _warn_of_missing(experiment, metrics, {row["metric"] for row in rows}, load)
+    if as_json:
+        _print_json(documents.results_document(experiment_id, load, table))
+        return
+    day = display.last_day(rows)
+    _print(
+        f"Experiment {experiment_id}, {shown}, {'no days' if day is None else day} (load {load.load_id})"
+    )
+    _show(display.results_view(rows, experiment))
+
+
+@commands.command(cls=Command, examples=("schema > staging.schema.json",))
+def schema(**_: object) -> None:
+    """Print the JSON Schema of a project file, for editors."""
+    from statsig_staging.project import json_schema
+
+    _print_json(json_schema())
+
+
+def _project(folder: Path) -> Project:
+    from statsig_staging.project import load_project
+
+    return load_project(folder)
+
+
+def _connect(project: Project) -> Engine:
+    from statsig_staging.engine import connect
+
+    return connect(project)
+
+
+def _load(engine: Engine, experiment_id: str, refresh: str, through: date | None) -> LoadResult:
+    from statsig_staging.progress import Watch
+
+    with _progress() as show:
+        watch = Watch(show)
+        try:
+            return engine.run(experiment_id, refresh=refresh, through=through, on_event=watch)
+        except (Exception, KeyboardInterrupt) as error:
+            if outcome := watch.outcome():
+                error.add_note(outcome)
+            raise
+
+
+def _progress() -> Bars | Lines:
+    from statsig_staging.display import console_on
+    from statsig_staging.progress import Bars, Lines
+
+    console = console_on(sys.stderr)
+    if sys.stderr.isatty() and not console.is_dumb_terminal:
+        return Bars(console)
+    return Lines(_say)
+
+
+def _check_choices(experiment: Experiment, rollup: str | None, metrics: Iterable[str]) -> None:
+    """Raise a ConfigError that names every rollup and metric that there cannot be."""
+    from statsig_staging.expressions import suggestion
+    from statsig_staging.planner.statistics import ROLLUPS
+
+    problems = [
+        f"--metric {name!r}: experiment {experiment.id!r} has no such metric; "
+        f"it has {', '.join(experiment.metrics)}{suggestion(name, experiment.metrics)}"
+        for name in metrics
+        if name not in experiment.metrics
+    ]
+    if rollup is not None and rollup not in ROLLUPS:
+        problems.append(f"--rollup {rollup!r} is not known; choose one of {', '.join(ROLLUPS)}")
+    if problems:
+        raise ConfigError(*problems)
+
+
+def _read_results(
+    engine: Engine, experiment_id: str, rollup: str | None, metrics: tuple[str, ...]
+) -> tuple[Published, pa.Table]:
+    """Return the published results and the load they are of; again where one is published between."""
+    while True:
+        before = engine.status(experiment_id)[0].loads
+        table = engine.results(experiment_id, rollup=rollup, metrics=metrics)
+        after = engine.status(experiment_id)[0].loads
+        if before and before[0].load_id == after[0].load_id:
+            return before[0], table
+
+
+def _warn_of_missing(
+    experiment: Experiment, wanted: Iterable[str], found: set[str], load: Published
+) -> None:
+    _warn(
+        f"metric {name!r} is not in load {load.load_id}; "
+        f"run: {PROGRAM} run --experiment {experiment.id}"
+        for name in (tuple(wanted) or experiment.metrics)
+        if name not in found
+    )
+
+
+def _fail(error: BaseException, *, debug: bool = False) -> int:
+    """Say what went wrong and return the exit code."""
+    for line in failures.lines(error, debug=debug):
+        _say(line)
+    return failures.exit_code(error)
+
+
+def _warn(messages: Iterable[str]) -> None:
+    for message in messages:
+        _say(f"warning: {message}")
+
+
+def _quoted(path: Path) -> str:
+    import shlex
+
+    return shlex.quote(str(path))
+
+
+def _print(text: str) -> None:
+    print(text)  # noqa: T201
+
+
+def _print_json(document: object) -> None:
+    _print(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _show(view: RenderableType) -> None:
+    from statsig_staging.display import console_on
+
+    console = console_on(sys.stdout)
+    with console.capture() as captured:
+        console.print(view)
+    for line in captured.get().splitlines():
+        _print(line.rstrip())
+
+
+def _say(text: str) -> None:
+    """Write a line to stderr; a load goes on when nobody reads it any more."""
+    try:
+        print(one_line(text), file=sys.stderr, flush=True)  # noqa: T201
+    except BrokenPipeError:
+        _silence(sys.stderr)
+
+
+def _silence(stream: TextIO) -> None:
+    """Let what is still written to a broken pipe go nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)

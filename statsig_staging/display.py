@@ -1,0 +1,277 @@
+"""How plans, loads, status and results look to a person."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from shlex import quote
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console, Group
+from rich.padding import Padding
+from rich.table import Column, Table
+from rich.text import Text
+
+from statsig_staging import documents
+from statsig_staging.days import in_words
+from statsig_staging.plan import Check, CreateTable, Drop, Merge, Replace, ReplacePartitions
+from statsig_staging.words import NOTHING, count, difference, duration, number, one_line, size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import date
+    from typing import TextIO
+
+    from rich.console import RenderableType
+
+    from statsig_staging.config import Experiment
+    from statsig_staging.engine import ExperimentStatus, TableStatus
+    from statsig_staging.plan import Plan, Step
+    from statsig_staging.results import LoadResult
+    from statsig_staging.state import Published
+
+RECENT_LOADS = 5
+_WIDE = 10_000
+
+
+def console_on(stream: TextIO) -> Console:
+    """Return a console that prints text as it is, and as wide as needed where no terminal has a width."""
+    width = None if stream.isatty() else _WIDE
+    return Console(file=stream, width=width, markup=False, emoji=False, highlight=False)
+
+
+def load_summary(result: LoadResult) -> RenderableType:
+    """Return what a load did."""
+    through = f"through {result.through}"
+    if result.status == "unchanged":
+        return Text(
+            f"Nothing to do for experiment {one_line(result.experiment_id)}: no change "
+            f"{result.reason}.\n"
+            f"Load {result.load_id} stays published."
+        )
+    read = f"{size(result.bytes_read)} from {count(len(result.files_read), 'file')}"
+    facts = [
+        *((f"read {source}", _days(days)) for source, days in result.days_read.items()),
+        ("bytes read", read),
+        ("written", f"{count(result.rows, 'row')}, {size(result.bytes_written)}"),
+        ("took", duration(result.seconds)),
+        ("load", result.load_id),
+    ]
+    title = f"Loaded experiment {one_line(result.experiment_id)} {through}"
+    return Group(Text(f"{title}: {result.refresh.value} refresh, {result.reason}."), _facts(facts))
+
+
+def plan_view(plan: Plan) -> RenderableType:
+    """Return what a load would do, and why."""
+    title = f"Experiment {one_line(plan.experiment_id)} through {plan.through}"
+    if not plan.steps:
+        return Text(f"{title}: nothing to do, no change {plan.reason}.")
+    return Group(
+        Text(f"{title}: {plan.refresh.value} refresh, {plan.reason}.\n"),
+        _readings(plan),
+        Text(),
+        _steps(plan),
+        Text(f"\n{_totals(plan)}"),
+    )
+
+
+def _totals(plan: Plan) -> str:
+    statements = sum(documents.statement_count(step) for step in plan.steps)
+    files = frozenset[str]().union(*(documents.files_read(step) for step in plan.steps))
+    amount = sum(documents.bytes_read(step) for step in plan.steps)
+    atmost = "at most " if any(step.guard is not None for step in plan.steps) else ""
+    return (
+        f"Total: {atmost}{count(statements, 'statement')}, "
+        f"{count(len(files), 'source file')}, {size(amount)} to read."
+    )
+
+
+def _readings(plan: Plan) -> Table:
+    table = _table(_left("Source"), _left("Days to read"), _left("Why"))
+    for reading in plan.readings:
+        name = reading.source
+        for reason, days in documents.days_by_reason(reading.days).items():
+            table.add_row(name, _days(days), reason)
+            name = ""
+        table.add_row(name, NOTHING if not reading.days else "", f"({reading.watch})")
+    return table
+
+
+def _steps(plan: Plan) -> Table:
+    table = _table(
+        _left("Step"),
+        _left("Writes"),
+        _right("Statements"),
+        _right("Files"),
+        _right("Bytes"),
+        _left("Why"),
+    )
+    for step in plan.steps:
+        statements = documents.statement_count(step)
+        table.add_row(
+            step.name,
+            _writes(step),
+            f"up to {statements:,}" if step.guard is not None else f"{statements:,}",
+            _or_nothing(len(documents.files_read(step))),
+            size(documents.bytes_read(step)) if documents.bytes_read(step) else NOTHING,
+            one_line(step.reason),
+        )
+    return table
+
+
+def _writes(step: Step) -> str:
+    table = documents.table_of(step)
+    match step.action:
+        case CreateTable():
+            return f"create {table}"
+        case ReplacePartitions(partitions=days):
+            return f"replace {count(len(days), 'day')} of {table}"
+        case Merge():
+            return f"merge into {table}"
+        case Replace():
+            return f"replace rows of {table}"
+        case Drop():
+            return f"drop {table}"
+        case Check():
+            return "nothing: a check"
+
+
+def status_view(status: ExperimentStatus) -> RenderableType:
+    """Return what is published of an experiment."""
+    name = one_line(status.experiment_id)
+    if not status.loads:
+        return Text(
+            f"Experiment {name}: nothing is published yet.\n"
+            f"  run it: statsig-staging run --experiment {one_line(quote(status.experiment_id))}"
+        )
+    load = status.loads[0]
+    facts = [
+        ("watermark", f"{load.watermark}, the first day that is not loaded"),
+        ("load", load.load_id),
+        ("published", f"{load.published_at:%Y-%m-%d %H:%M:%S} UTC"),
+        ("refresh", f"{load.refresh}, took {duration(load.seconds)}"),
+        *(("warning", one_line(warning)) for warning in load.warnings),
+    ]
+    return Group(
+        Text(f"Experiment {name}: published from {load.start} through {load.through}"),
+        _facts(facts),
+        Text(),
+        Padding(_tables(status.tables), (0, 0, 0, 2), expand=False),
+        Text(),
+        Padding(_loads(status.loads[:RECENT_LOADS]), (0, 0, 0, 2), expand=False),
+    )
+
+
+def _tables(tables: Iterable[TableStatus]) -> Table:
+    table = _table(_left("Table"), _right("Rows"), _right("Files"), _right("Size"))
+    for found in tables:
+        row = found.size
+        table.add_row(found.name, f"{row.rows:,}", f"{row.files:,}", size(row.bytes))
+    return table
+
+
+def _loads(loads: Iterable[Published]) -> Table:
+    table = _table(
+        _right("#"),
+        _left("Published (UTC)"),
+        _left("Through"),
+        _left("Refresh"),
+        _right("Rows"),
+        _right("Read"),
+        _right("Written"),
+        _right("Took"),
+        _left("Load"),
+    )
+    for load in loads:
+        table.add_row(
+            f"{load.number:,}",
+            f"{load.published_at:%Y-%m-%d %H:%M:%S}",
+            load.through.isoformat(),
+            load.refresh,
+            f"{load.rows:,}",
+            size(load.bytes_read),
+            size(load.bytes_written),
+            duration(load.seconds),
+            load.load_id,
+        )
+    return table
+
+
+def results_view(rows: Sequence[Mapping[str, Any]], experiment: Experiment) -> RenderableType:
+    """Return a table per metric: its groups on the last day that ``rows`` hold, the control first.
+
+    Args:
+        rows: Rows of ``results``, of one rollup.
+        experiment: Its control is what the other groups are compared with.
+    """
+    rank = {metric: index for index, metric in enumerate(experiment.metrics)}
+    last = last_day(rows)
+    shown = sorted(
+        (row for row in rows if _day(row) == last),
+        key=lambda row: (
+            rank.get(row["metric"], len(rank)),
+            *_heading(row),
+            row["group_id"] != experiment.control,
+            row["group_id"],
+        ),
+    )
+    parts: list[RenderableType] = []
+    for _, group in groupby(shown, key=_heading):
+        parts += [Text(), _metric(list(group), experiment.control)]
+    return Group(*parts)
+
+
+def last_day(rows: Iterable[Mapping[str, Any]]) -> date | int | None:
+    """Return the last day in rows of one rollup: a date, or a number of days since exposure."""
+    return max((day for row in rows if (day := _day(row)) is not None), default=None)
+
+
+def _day(row: Mapping[str, Any]) -> Any:
+    return row["ds"] if row["ds"] is not None else row["day_index"]
+
+
+def _heading(row: Mapping[str, Any]) -> tuple[str, str, str]:
+    return row["metric"], row["dimension"] or "", row["dimension_value"] or ""
+
+
+def _metric(rows: Sequence[Mapping[str, Any]], control: str | None) -> RenderableType:
+    metric, dimension, value = _heading(rows[0])
+    title = f"{metric}, {dimension} = {value}" if dimension else metric
+    base = next((row["mean"] for row in rows if row["group_id"] == control), None)
+    columns = [_left("Group"), _right("Units"), _right("Mean"), _right("Total")]
+    if control is not None:
+        columns.append(_right(f"Mean vs {one_line(control)}"))
+    table = _table(*columns)
+    for row in rows:
+        cells = [row["group_id"], f"{row['units']:,}", number(row["mean"]), number(row["total"])]
+        if control is not None:
+            cells.append("" if row["group_id"] == control else difference(row["mean"], base))
+        table.add_row(*map(one_line, cells))
+    return Group(Text(one_line(title), style="bold"), Padding(table, (0, 0, 0, 2), expand=False))
+
+
+def _days(days: Iterable[date]) -> str:
+    listed = tuple(days)
+    return f"{in_words(listed)} ({count(len(listed), 'day')})" if listed else "no days"
+
+
+def _or_nothing(amount: int) -> str:
+    return f"{amount:,}" if amount else NOTHING
+
+
+def _facts(facts: Iterable[tuple[str, str]]) -> RenderableType:
+    table = Table.grid(Column(no_wrap=True), Column(overflow="fold"), padding=(0, 2))
+    for name, value in facts:
+        table.add_row(one_line(name), value)
+    return Padding(table, (0, 0, 0, 2), expand=False)
+
+
+def _table(*columns: Column) -> Table:
+    return Table(*columns, box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+
+
+def _left(header: str) -> Column:
+    return Column(header, overflow="fold")
+
+
+def _right(header: str) -> Column:
+    return Column(header, justify="right", no_wrap=True)

@@ -1,0 +1,207 @@
+"""Plans, status and results as plain values, the documents that ``--json`` prints; a plan's SQL."""
+
+from __future__ import annotations
+
+import math
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any, assert_never
+
+from sqlglot import exp
+
+from statsig_staging.days import in_words
+from statsig_staging.plan import Check, CreateTable, Drop, Merge, Replace, ReplacePartitions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    import pyarrow as pa
+
+    from statsig_staging.engine import ExperimentStatus
+    from statsig_staging.plan import Batch, Plan, Step
+    from statsig_staging.state import Published
+
+SQL_DIALECT = "athena"
+
+
+def plan_document(plan: Plan, *, sql: bool) -> dict[str, Any]:
+    """Return a plan as values that JSON can hold, with the SQL of each statement if asked for."""
+    return {
+        "experiment_id": plan.experiment_id,
+        "refresh": plan.refresh.value,
+        "reason": plan.reason,
+        "start": plan.start.isoformat(),
+        "through": plan.through.isoformat(),
+        "watermark": plan.watermark.isoformat(),
+        "sources": [
+            {
+                "source": reading.source,
+                "watch": reading.watch,
+                "days": [
+                    {"reason": reason, "days": [day.isoformat() for day in days]}
+                    for reason, days in days_by_reason(reading.days).items()
+                ],
+            }
+            for reading in plan.readings
+        ],
+        "steps": [_step_document(step, sql=sql) for step in plan.steps],
+        "warnings": list(plan.warnings),
+    }
+
+
+def _step_document(step: Step, *, sql: bool) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "step": step.name,
+        "reason": step.reason,
+        "write": kind_of(step),
+        "table": table_of(step),
+        "needs": list(step.needs),
+        "days": [day.isoformat() for day in step.days],
+        "statements": statement_count(step),
+        "files": len(files_read(step)),
+        "bytes": bytes_read(step),
+    }
+    if sql:
+        document["sql"] = [select.sql(SQL_DIALECT, pretty=True) for _, select in _selects(step)]
+    return document
+
+
+def status_document(statuses: Iterable[ExperimentStatus]) -> dict[str, Any]:
+    """Return what is published as values that JSON can hold."""
+    return {
+        "experiments": [
+            {
+                "experiment_id": status.experiment_id,
+                "published": _load_document(status.loads[0]) if status.loads else None,
+                "tables": [
+                    {
+                        "table": table.name,
+                        "rows": table.size.rows,
+                        "files": table.size.files,
+                        "bytes": table.size.bytes,
+                    }
+                    for table in status.tables
+                ],
+                "loads": [_load_document(load) for load in status.loads],
+            }
+            for status in statuses
+        ]
+    }
+
+
+def _load_document(load: Published) -> dict[str, Any]:
+    return {
+        "load_id": load.load_id,
+        "number": load.number,
+        "published_at": load.published_at.replace(tzinfo=None).isoformat() + "Z",
+        "refresh": load.refresh,
+        "start": load.start.isoformat(),
+        "through": load.through.isoformat(),
+        "watermark": load.watermark.isoformat(),
+        "rows": load.rows,
+        "bytes_read": load.bytes_read,
+        "bytes_written": load.bytes_written,
+        "seconds": round(load.seconds, 3),
+        "warnings": list(load.warnings),
+    }
+
+
+def results_document(experiment_id: str, load: Published, table: pa.Table) -> dict[str, Any]:
+    """Return published group statistics as values that JSON can hold."""
+    rows = table.to_pylist()
+    return {
+        "experiment_id": experiment_id,
+        "load_id": load.load_id,
+        "through": load.through.isoformat(),
+        "rows": [{name: _plain(value) for name, value in row.items()} for row in rows],
+    }
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, date | datetime):
+        return value.isoformat()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None  # JSON has no word for it
+    return value
+
+
+def days_by_reason(days: Mapping[date, str]) -> dict[str, list[date]]:
+    """Return reason → days, in the order of each reason's first day."""
+    found: dict[str, list[date]] = {}
+    for day, reason in sorted(days.items()):
+        found.setdefault(reason, []).append(day)
+    return found
+
+
+def kind_of(step: Step) -> str:
+    """Return the name of what a step does, such as ``replace_partitions``."""
+    match step.action:
+        case CreateTable():
+            return "create_table"
+        case ReplacePartitions():
+            return "replace_partitions"
+        case Merge():
+            return "merge"
+        case Replace():
+            return "replace"
+        case Drop():
+            return "drop"
+        case Check():
+            return "check"
+        case _:
+            assert_never(step.action)
+
+
+def table_of(step: Step) -> str | None:
+    """Return the catalog name of the table that a step writes; None for a check."""
+    return None if isinstance(step.action, Check) else step.action.target.name.catalog
+
+
+def batches_of(step: Step) -> tuple[Batch, ...]:
+    """Return the statements of a step's write."""
+    return () if isinstance(step.action, Check | Drop) else step.action.batches
+
+
+def statement_count(step: Step) -> int:
+    """Return how many statements a step runs; a guarded step may run fewer."""
+    return 1 if isinstance(step.action, Check | Drop) else len(step.action.batches)
+
+
+def files_read(step: Step) -> frozenset[str]:
+    """Return the paths of the source files that a step reads."""
+    reads = (read for batch in batches_of(step) for read in batch.reads)
+    return frozenset(file.path for read in reads for file in read.files)
+
+
+def bytes_read(step: Step) -> int:
+    """Return the compressed bytes of source columns that a step reads."""
+    return sum(read.bytes for batch in batches_of(step) for read in batch.reads)
+
+
+def statements_text(plan: Plan) -> Iterator[str]:
+    """Yield the SQL of each statement of a plan, each below a comment that says what it is for."""
+    for step in plan.steps:
+        for comment, select in _selects(step):
+            yield f"-- step {comment}\n{select.sql(SQL_DIALECT, pretty=True)};\n"
+
+
+def _selects(step: Step) -> Iterator[tuple[str, exp.Query]]:
+    if step.guard is not None:
+        yield f"{step.name}, first: the earliest day that has to be restated", step.guard
+    if isinstance(step.action, Check):
+        yield f"{step.name}: check", step.action.select
+    batches = batches_of(step)
+    for number, batch in enumerate(batches, start=1):
+        position = f", statement {number} of {len(batches)}" if len(batches) > 1 else ""
+        days = f", {in_words(batch.partitions)}" if batch.partitions else ""
+        yield f"{step.name}{position}: {kind_of(step)} {table_of(step)}{days}", _filled(batch)
+
+
+def _filled(batch: Batch) -> exp.Query:
+    """Return the SELECT of a batch with its parameters filled in."""
+    if not batch.values:
+        return batch.select
+    texts = {name: exp.Literal.string(text) for name, text in batch.values.items()}
+    filled = exp.replace_placeholders(batch.select, **texts)
+    if not isinstance(filled, exp.Query):
+        raise TypeError(f"a query became {type(filled).__name__}")
+    return filled
