@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from statsig_staging import failures
-from statsig_staging.errors import ConfigError
 from statsig_staging.failures import PROGRAM
 from statsig_staging.plan import Refresh
 from statsig_staging.words import one_line
@@ -22,14 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import TextIO
 
-    import pyarrow as pa
     from rich.console import RenderableType
 
     from statsig_staging.config import Experiment, Project
     from statsig_staging.engine import Engine
     from statsig_staging.progress import Bars, Lines
     from statsig_staging.results import LoadResult
-    from statsig_staging.state import Published
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -171,14 +168,22 @@ def init(folder: Path | None, project: Path, *, demo: bool) -> None:
         "run --experiment 123",
         "run --experiment 123 --through 2026-01-31",
         "run --experiment 123 --refresh full --json",
+        "run --experiment 123 --wait",
     ),
 )
 @_experiment
 @_refresh
 @_through
+@click.option("--wait", is_flag=True, help="Wait while another load holds the experiment.")
 @_json
 def run(
-    experiment_id: str, refresh: str, through: date | None, project: Path, *, as_json: bool
+    experiment_id: str,
+    refresh: str,
+    through: date | None,
+    project: Path,
+    *,
+    wait: bool,
+    as_json: bool,
 ) -> None:
     """Load an experiment and publish it.
 
@@ -187,7 +192,7 @@ def run(
     from statsig_staging.display import load_summary
 
     with _connect(_project(project)) as engine:
-        result = _load(engine, experiment_id, refresh, through)
+        result = _load(engine, experiment_id, refresh, through, wait=wait)
     _print_json(result.to_dict()) if as_json else _show(load_summary(result))
 
 
@@ -284,18 +289,18 @@ def results(
 
     declared = _project(project)
     experiment = declared.experiment(experiment_id)
-    _check_choices(experiment, rollup, metrics)
     shown = rollup if as_json else rollup or "cumulative"
     with _connect(declared) as engine:
-        load, table = _read_results(engine, experiment_id, shown, metrics)
+        table = engine.results(experiment_id, rollup=shown, metrics=metrics)
     rows = table.to_pylist()
-    _warn_of_missing(experiment, metrics, {row["metric"] for row in rows}, load)
+    load_id = documents.load_of(table)["load_id"]
+    _warn_of_missing(experiment, metrics, {row["metric"] for row in rows}, load_id)
     if as_json:
-        _print_json(documents.results_document(experiment_id, load, table))
+        _print_json(documents.results_document(experiment_id, table))
         return
     day = display.last_day(rows)
     _print(
-        f"Experiment {experiment_id}, {shown}, {'no days' if day is None else day} (load {load.load_id})"
+        f"Experiment {experiment_id}, {shown}, {'no days' if day is None else day} (load {load_id})"
     )
     _show(display.results_view(rows, experiment))
 
@@ -320,13 +325,17 @@ def _connect(project: Project) -> Engine:
     return connect(project)
 
 
-def _load(engine: Engine, experiment_id: str, refresh: str, through: date | None) -> LoadResult:
+def _load(
+    engine: Engine, experiment_id: str, refresh: str, through: date | None, *, wait: bool
+) -> LoadResult:
     from statsig_staging.progress import Watch
 
     with _progress() as show:
         watch = Watch(show)
         try:
-            return engine.run(experiment_id, refresh=refresh, through=through, on_event=watch)
+            return engine.run(
+                experiment_id, refresh=refresh, through=through, wait=wait, on_event=watch
+            )
         except (Exception, KeyboardInterrupt) as error:
             if outcome := watch.outcome():
                 error.add_note(outcome)
@@ -343,41 +352,11 @@ def _progress() -> Bars | Lines:
     return Lines(_say)
 
 
-def _check_choices(experiment: Experiment, rollup: str | None, metrics: Iterable[str]) -> None:
-    """Raise a ConfigError that names every rollup and metric that there cannot be."""
-    from statsig_staging.expressions import suggestion
-    from statsig_staging.planner.statistics import ROLLUPS
-
-    problems = [
-        f"--metric {name!r}: experiment {experiment.id!r} has no such metric; "
-        f"it has {', '.join(experiment.metrics)}{suggestion(name, experiment.metrics)}"
-        for name in metrics
-        if name not in experiment.metrics
-    ]
-    if rollup is not None and rollup not in ROLLUPS:
-        problems.append(f"--rollup {rollup!r} is not known; choose one of {', '.join(ROLLUPS)}")
-    if problems:
-        raise ConfigError(*problems)
-
-
-def _read_results(
-    engine: Engine, experiment_id: str, rollup: str | None, metrics: tuple[str, ...]
-) -> tuple[Published, pa.Table]:
-    """Return the published results and the load they are of; again where one is published between."""
-    while True:
-        before = engine.status(experiment_id)[0].loads
-        table = engine.results(experiment_id, rollup=rollup, metrics=metrics)
-        after = engine.status(experiment_id)[0].loads
-        if before and before[0].load_id == after[0].load_id:
-            return before[0], table
-
-
 def _warn_of_missing(
-    experiment: Experiment, wanted: Iterable[str], found: set[str], load: Published
+    experiment: Experiment, wanted: Iterable[str], found: set[str], load_id: str
 ) -> None:
     _warn(
-        f"metric {name!r} is not in load {load.load_id}; "
-        f"run: {PROGRAM} run --experiment {experiment.id}"
+        f"metric {name!r} is not in load {load_id}; run: {PROGRAM} run --experiment {experiment.id}"
         for name in (tuple(wanted) or experiment.metrics)
         if name not in found
     )

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from statsig_staging.config import Experiment
-    from statsig_staging.engine import ExperimentStatus, TableStatus
     from statsig_staging.plan import Plan, Step
+    from statsig_staging.reader import ExperimentStatus, TableStatus
     from statsig_staging.results import LoadResult
     from statsig_staging.state import Published
 
@@ -138,10 +138,12 @@ def _writes(step: Step) -> str:
 def status_view(status: ExperimentStatus) -> RenderableType:
     """Return what is published of an experiment."""
     name = one_line(status.experiment_id)
+    interrupted = _interrupted(status)
     if not status.loads:
         return Text(
             f"Experiment {name}: nothing is published yet.\n"
             f"  run it: statsig-staging run --experiment {one_line(quote(status.experiment_id))}"
+            + "".join(f"\n  {fact}: {value}" for fact, value in interrupted)
         )
     load = status.loads[0]
     facts = [
@@ -150,6 +152,7 @@ def status_view(status: ExperimentStatus) -> RenderableType:
         ("published", f"{load.published_at:%Y-%m-%d %H:%M:%S} UTC"),
         ("refresh", f"{load.refresh}, took {duration(load.seconds)}"),
         *(("warning", one_line(warning)) for warning in load.warnings),
+        *interrupted,
     ]
     return Group(
         Text(f"Experiment {name}: published from {load.start} through {load.through}"),
@@ -159,6 +162,16 @@ def status_view(status: ExperimentStatus) -> RenderableType:
         Text(),
         Padding(_loads(status.loads[:RECENT_LOADS]), (0, 0, 0, 2), expand=False),
     )
+
+
+def _interrupted(status: ExperimentStatus) -> list[tuple[str, str]]:
+    """Return the line that says of a load which was killed, if there is one."""
+    found = status.interrupted
+    if found is None:
+        return []
+    began = found.began_at.replace("+00:00", " UTC").replace("T", " ")
+    said = f"load {found.load_id} began at {began} and did not end; the next run repairs it"
+    return [("interrupted", said)]
 
 
 def _tables(tables: Iterable[TableStatus]) -> Table:

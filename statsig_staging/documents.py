@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, assert_never
 
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from statsig_staging.engine import ExperimentStatus
     from statsig_staging.plan import Batch, Plan, Step
+    from statsig_staging.reader import ExperimentStatus
     from statsig_staging.state import Published
 
 SQL_DIALECT = "athena"
@@ -82,6 +83,7 @@ def status_document(statuses: Iterable[ExperimentStatus]) -> dict[str, Any]:
                     for table in status.tables
                 ],
                 "loads": [_load_document(load) for load in status.loads],
+                "interrupted": asdict(status.interrupted) if status.interrupted else None,
             }
             for status in statuses
         ]
@@ -105,13 +107,18 @@ def _load_document(load: Published) -> dict[str, Any]:
     }
 
 
-def results_document(experiment_id: str, load: Published, table: pa.Table) -> dict[str, Any]:
+def load_of(table: pa.Table) -> dict[str, str]:
+    """Return ``load_id`` and ``through`` of the load that results were read from."""
+    metadata = table.schema.metadata or {}
+    return {name: metadata[name.encode()].decode() for name in ("load_id", "through")}
+
+
+def results_document(experiment_id: str, table: pa.Table) -> dict[str, Any]:
     """Return published group statistics as values that JSON can hold."""
     rows = table.to_pylist()
     return {
         "experiment_id": experiment_id,
-        "load_id": load.load_id,
-        "through": load.through.isoformat(),
+        **load_of(table),
         "rows": [{name: _plain(value) for name, value in row.items()} for row in rows],
     }
 

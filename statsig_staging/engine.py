@@ -3,88 +3,90 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
-from time import monotonic
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Self
 
-from sqlglot import exp
-
-from statsig_staging import aggregates, state
+from statsig_staging import aggregates, journal, state
 from statsig_staging.days import DAY
-from statsig_staging.errors import ConfigError, NoExposuresError, WarehouseError
+from statsig_staging.errors import ConfigError, NoExposuresError, StagingError
 from statsig_staging.executor import Surroundings, execute
+from statsig_staging.journal import Journal
+from statsig_staging.lease import held, is_held
 from statsig_staging.observer import observe, with_expressions
 from statsig_staging.plan import Refresh
 from statsig_staging.planner import LoadRequest, build_plan
 from statsig_staging.planner import tables as staging
+from statsig_staging.reader import Reader
 from statsig_staging.results import LoadPublished, LoadResult, LoadStarted, Warned
 from statsig_staging.warehouses import open_warehouse
 from statsig_staging.warehouses.base import Stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from types import TracebackType
 
     import pyarrow as pa
 
     from statsig_staging.config import Experiment, Project
     from statsig_staging.executor import Execution
-    from statsig_staging.plan import Plan, Table
+    from statsig_staging.lease import HeldLease
+    from statsig_staging.plan import Plan
+    from statsig_staging.reader import ExperimentStatus
     from statsig_staging.results import Event
     from statsig_staging.sources import Observation
     from statsig_staging.state import Published
-    from statsig_staging.warehouses.base import TableSize, Warehouse
+    from statsig_staging.warehouses.base import Warehouse
 
 
-def connect(project: Project, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Engine:
+def connect(
+    project: Project,
+    *,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    pause: Callable[[float], object] = sleep,
+) -> Engine:
     """Return an engine on the project's warehouse; use it in a ``with`` block.
 
     Args:
         project: The configuration, from ``load_project`` or ``Project.model_validate``.
         now: The clock, UTC; it decides which days are over.
+        pause: Waits for some seconds.
 
     Raises:
         WarehouseError: If the warehouse cannot be reached or written.
     """
-    return Engine(project, open_warehouse(project), now)
+    return Engine(project, open_warehouse(project), now, pause)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TableStatus:
-    """A staging table as published.
+class _Load:
+    """A load that was asked for, under its lease."""
 
-    Attributes:
-        name: Name in the catalog.
-        size: Rows, bytes and files of its current version.
-    """
-
-    name: str
-    size: TableSize
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExperimentStatus:
-    """What is published of an experiment.
-
-    Attributes:
-        experiment_id: The experiment.
-        loads: Its published loads, the current one first; empty before the first.
-        tables: Its staging tables.
-    """
-
-    experiment_id: str
-    loads: tuple[Published, ...]
-    tables: tuple[TableStatus, ...]
+    experiment: Experiment
+    refresh: Refresh
+    through: date
+    published: tuple[Published, ...]
+    began: float
+    on_event: Callable[[Event], object]
 
 
 class Engine:
     """Loads experiments on one warehouse and reads their published results."""
 
-    def __init__(self, project: Project, warehouse: Warehouse, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        project: Project,
+        warehouse: Warehouse,
+        now: Callable[[], datetime],
+        pause: Callable[[float], object],
+    ) -> None:
         self._project = project
         self._warehouse = warehouse
         self._now = now
+        self._pause = pause
+        self._reader = Reader(project, warehouse)
 
     def __enter__(self) -> Self:
         return self
@@ -107,6 +109,7 @@ class Engine:
         *,
         refresh: str = "incremental",
         through: date | None = None,
+        wait: bool = False,
         on_event: Callable[[Event], object] = lambda _: None,
     ) -> LoadResult:
         """Load an experiment and publish it.
@@ -115,6 +118,7 @@ class Engine:
             experiment_id: The experiment's id in the project.
             refresh: ``incremental`` reads what is new or changed, ``full`` everything.
             through: Last day to load, UTC; by default yesterday or the experiment's end.
+            wait: Whether to wait while another load holds the experiment.
             on_event: Hears of every step while the load runs.
 
         Returns:
@@ -125,37 +129,93 @@ class Engine:
             WarehouseError: If the warehouse refuses: a missing table or column, a wrong type.
             StepFailedError: If a step fails; what was published before stays readable.
             NoExposuresError: If the experiment has no exposures at all.
+            LoadConflictError: If another load holds the experiment.
         """
         began = monotonic()
         experiment = self._project.experiment(experiment_id)
-        published = self._published(experiment.id)
-        self._repair(experiment, published)
-        plan = self._plan(experiment, refresh, through, published)
-        for warning in plan.warnings:
-            on_event(Warned(message=warning))
-        if not plan.steps and published:
-            return _result(plan, published[0].load_id, began, status="unchanged")
-        load_id = _new_load_id(self._now())
-        on_event(
-            LoadStarted(
-                experiment_id=experiment.id,
-                load_id=load_id,
-                steps=tuple(step.name for step in plan.steps),
+        asked, target = _refresh(refresh), self._target(experiment, through)
+        before = self._reader.loads(experiment.id)
+        with held(
+            self._warehouse,
+            experiment.id,
+            lowest=before[0].number + 1 if before else 1,
+            now=self._now,
+            wait=self._waiting(wait, on_event),
+        ) as lease:
+            load = _Load(
+                experiment=experiment,
+                refresh=asked,
+                through=target,
+                published=self._reader.loads(experiment.id),
+                began=began,
+                on_event=on_event,
             )
+            return self._run(load, lease)
+
+    def _waiting(self, wait: bool, on_event: Callable[[Event], object]) -> Callable[[], bool]:
+        said = False
+
+        def again() -> bool:
+            nonlocal said
+            if wait and not said:
+                on_event(Warned(message="another load holds the experiment; waiting for it to end"))
+                said = True
+            if wait:
+                self._pause(1.0)
+            return wait
+
+        return again
+
+    def _run(self, load: _Load, lease: HeldLease) -> LoadResult:
+        self._repair(load.experiment, load.published)
+        plan = self._plan(load.experiment, load.refresh, load.through, load.published)
+        for warning in plan.warnings:
+            load.on_event(Warned(message=warning))
+        if not plan.steps and load.published:
+            return _result(plan, load.published[0].load_id, load.began, status="unchanged")
+        entry = self._entry(plan)
+        journal.begin(self._warehouse, entry)
+        steps = tuple(step.name for step in plan.steps)
+        load.on_event(
+            LoadStarted(experiment_id=plan.experiment_id, load_id=entry.load_id, steps=steps)
         )
+        try:
+            result = self._execute(plan, load, lease, entry.load_id)
+        except Exception as error:
+            failed = replace(entry, ended="failed", error=str(error) or type(error).__name__)
+            with suppress(StagingError):
+                journal.end(self._warehouse, failed)
+            raise
+        load.on_event(LoadPublished(load_id=entry.load_id))
+        with suppress(StagingError):
+            journal.end(self._warehouse, replace(entry, ended="published"))
+        return replace(result, seconds=monotonic() - load.began)
+
+    def _entry(self, plan: Plan) -> Journal:
+        return Journal(
+            load_id=_new_load_id(self._now()),
+            experiment_id=plan.experiment_id,
+            began_at=journal.moment(self._now()),
+            refresh=plan.refresh.value,
+            through=plan.through.isoformat(),
+            steps=tuple(step.name for step in plan.steps),
+        )
+
+    def _execute(self, plan: Plan, load: _Load, lease: HeldLease, load_id: str) -> LoadResult:
         around = Surroundings(
             warehouse=self._warehouse,
             load_id=load_id,
-            keep_tags=self._tags_to_keep(published),
-            on_event=on_event,
+            keep_tags=self._tags_to_keep(load.published),
+            on_event=load.on_event,
             clock=monotonic,
+            before_step=lease.renew,
         )
         done = execute(plan, around)
-        self._check_exposures(experiment)
-        result = _result(plan, load_id, began, status="published", done=done)
-        self._publish(plan, result, done, published)
-        on_event(LoadPublished(load_id=load_id))
-        return replace(result, seconds=monotonic() - began)
+        self._check_exposures(load.experiment)
+        result = _result(plan, load_id, load.began, status="published", done=done)
+        lease.renew()
+        self._publish(plan, result, done, load.published, lease.number)
+        return result
 
     def plan(
         self,
@@ -166,8 +226,10 @@ class Engine:
     ) -> Plan:
         """Return what :meth:`run` would do with the same arguments; nothing is written."""
         experiment = self._project.experiment(experiment_id)
-        published = self._published(experiment.id)
-        return self._plan(experiment, refresh, through, published)
+        published = self._reader.loads(experiment.id)
+        return self._plan(
+            experiment, _refresh(refresh), self._target(experiment, through), published
+        )
 
     def results(
         self, experiment_id: str, *, rollup: str | None = None, metrics: tuple[str, ...] = ()
@@ -179,19 +241,14 @@ class Engine:
             rollup: ``daily`` or ``cumulative``; all by default.
             metrics: Only these metrics; all by default.
 
+        Returns:
+            The rows of ``results``; the schema's metadata has ``load_id`` and ``through``.
+
         Raises:
+            ConfigError: If there is no such rollup or metric.
             WarehouseError: If nothing is published.
         """
-        table = staging.results(self._project.experiment(experiment_id).id)
-        query = self._select(table, self._current(experiment_id))
-        if rollup is not None:
-            query = query.where(exp.column("rollup", quoted=True).eq(rollup))
-        if metrics:
-            query = query.where(exp.column("metric", quoted=True).isin(*metrics))
-        order = ("rollup", "metric", "ds", "group_id")
-        return self._warehouse.fetch(
-            query.order_by(*(exp.column(name, quoted=True) for name in order))
-        )
+        return self._reader.results(experiment_id, rollup, metrics)
 
     def table(self, experiment_id: str, name: str) -> pa.Table:
         """Return a staging table as published.
@@ -199,19 +256,12 @@ class Engine:
         Args:
             experiment_id: The experiment.
             name: A table of ``docs/tables.md``, such as ``first_exposures`` or
-                ``unit_day_metrics_<source>``; its catalog name serves as well.
+                ``unit_day_metrics_<source>``.
 
         Raises:
-            WarehouseError: If there is no such table.
+            WarehouseError: If there is no such table, or nothing is published.
         """
-        experiment = self._project.experiment(experiment_id)
-        current = self._current(experiment_id)
-        tables = self._tables(experiment)
-        if name not in tables:
-            raise WarehouseError(
-                f"experiment {experiment.id!r} has no table {name!r}; it has {', '.join(tables)}"
-            )
-        return self._warehouse.fetch(self._select(tables[name], current))
+        return self._reader.table(experiment_id, name)
 
     def status(self, experiment_id: str | None = None) -> tuple[ExperimentStatus, ...]:
         """Return what is published of one experiment, or of all in the project."""
@@ -220,88 +270,46 @@ class Engine:
             if experiment_id is None
             else (self._project.experiment(experiment_id),)
         )
-        return tuple(self._status(experiment) for experiment in experiments)
-
-    def _status(self, experiment: Experiment) -> ExperimentStatus:
-        loads = self._published(experiment.id)
-        tables = list(self._tables(experiment).values()) if loads else []
-        return ExperimentStatus(
-            experiment_id=experiment.id,
-            loads=loads,
-            tables=tuple(
-                TableStatus(name=table.name.catalog, size=self._warehouse.size(table))
-                for table in tables
-                if table.name.catalog in loads[0].tables
-            ),
+        return tuple(
+            self._reader.status(experiment, self._interrupted(experiment.id))
+            for experiment in experiments
         )
 
-    def _published(self, experiment_id: str) -> tuple[Published, ...]:
-        return state.read_loads(self._warehouse, self._project.connection.database, experiment_id)
-
-    def _current(self, experiment_id: str) -> Published:
-        published = self._published(self._project.experiment(experiment_id).id)
-        if not published:
-            raise WarehouseError(
-                f"experiment {experiment_id!r} has no published load; "
-                f"run it first: statsig-staging run --experiment {experiment_id}"
-            )
-        return published[0]
-
-    def _tables(self, experiment: Experiment) -> Mapping[str, Table]:
-        source = self._project.assignment_source(experiment.assignment_source)
-        statistics = [
-            aggregates.statistic_of(self._project.metric(name), self._project)
-            for name in experiment.metrics
-        ]
-        sources = sorted({t.aggregate.source for s in statistics for t in s.terms})
-        found = {
-            "exposure_counts": staging.exposure_counts(experiment.id),
-            "unit_day_exposures": staging.unit_day_exposures(experiment.id, source),
-            "first_exposures": staging.first_exposures(experiment.id, source),
-            "exposures_summary": staging.exposures_summary(experiment.id),
-        }
-        for name in sources:
-            columns = aggregates.aggregates_of(statistics, name)
-            found[f"unit_day_metrics_{name}"] = staging.unit_day_metrics(
-                experiment.id, name, columns
-            )
-        found["results"] = staging.results(experiment.id)
-        return found
-
-    def _select(self, table: Table, load: Published) -> exp.Select:
-        version = load.tables.get(table.name.catalog)
-        if version is None:
-            raise WarehouseError(f"table {table.name.catalog} is not part of load {load.load_id}")
-        node = staging.node(self._project.connection.database, table, version.snapshot_id)
-        return exp.select(
-            *(exp.column(column.name, quoted=True) for column in table.columns)
-        ).from_(node)
+    def _interrupted(self, experiment_id: str) -> Journal | None:
+        """Return the load that was killed; one that still holds its lease is running."""
+        found = journal.unfinished(
+            self._warehouse, experiment_id, self._reader.loads(experiment_id)
+        )
+        running = found is not None and is_held(self._warehouse, experiment_id, self._now())
+        return None if running else found
 
     def _repair(self, experiment: Experiment, published: tuple[Published, ...]) -> None:
         """Put tables that an interrupted load has moved back to where the published one left them."""
         if not published:
             return
-        for table in self._tables(experiment).values():
+        for table in self._reader.tables(experiment).values():
             wanted = published[0].tables.get(table.name.catalog)
             now = self._warehouse.version(table) if wanted is not None else None
             if wanted is not None and now is not None and now.snapshot_id != wanted.snapshot_id:
                 self._warehouse.restore(table, wanted)
 
+    def _target(self, experiment: Experiment, through: date | None) -> date:
+        return _target(experiment, through, self._now().astimezone(UTC).date())
+
     def _plan(
         self,
         experiment: Experiment,
-        refresh: str,
-        through: date | None,
+        refresh: Refresh,
+        through: date,
         published: tuple[Published, ...],
     ) -> Plan:
-        today = self._now().astimezone(UTC).date()
         current = published[0] if published else None
         request = LoadRequest(
             project=self._project,
             experiment=experiment,
-            refresh=_refresh(refresh),
-            through=_target(experiment, through, today),
-            today=today,
+            refresh=refresh,
+            through=through,
+            today=self._now().astimezone(UTC).date(),
             observations={},
             published=current,
             traits=self._warehouse.traits,
@@ -345,6 +353,7 @@ class Engine:
         result: LoadResult,
         done: Execution,
         published: tuple[Published, ...],
+        number: int,
     ) -> None:
         before = published[0].tables if published else {}
         sources = {
@@ -355,7 +364,7 @@ class Engine:
         }
         load = state.Published(
             load_id=result.load_id,
-            number=published[0].number + 1 if published else 1,
+            number=number,
             published_at=self._now().astimezone(UTC),
             refresh=plan.refresh.value,
             start=plan.start,

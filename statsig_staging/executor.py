@@ -51,6 +51,7 @@ class Surroundings:
         keep_tags: Catalog name → tags of the table's snapshots that stay.
         on_event: Hears of everything that happens.
         clock: Seconds on a clock that only goes forward.
+        before_step: Called before each step; an error from it stops the load.
     """
 
     warehouse: Warehouse
@@ -58,6 +59,7 @@ class Surroundings:
     keep_tags: Mapping[str, tuple[str, ...]]
     on_event: Callable[[Event], object]
     clock: Callable[[], float]
+    before_step: Callable[[], object] = lambda: None
 
 
 def execute(plan: Plan, around: Surroundings) -> Execution:
@@ -71,6 +73,7 @@ def execute(plan: Plan, around: Surroundings) -> Execution:
     warnings: list[str] = []
     for step in in_order(plan.steps):
         try:
+            around.before_step()
             result, found = _run(step, around, versions)
         except BaseException as error:
             around.on_event(StepFailed(step=step.name, error=str(error) or type(error).__name__))

@@ -12,7 +12,7 @@ from sqlglot import exp
 
 from statsig_staging import display, documents, words
 from statsig_staging.config import Experiment
-from statsig_staging.engine import ExperimentStatus, TableStatus
+from statsig_staging.reader import ExperimentStatus, TableStatus
 from statsig_staging.names import experiment_table
 from statsig_staging.plan import (
     Batch,

@@ -127,12 +127,17 @@ def test_every_source_of_the_metrics_has_a_step() -> None:
     assert [reading.source for reading in plan.readings] == ["exposures", "events"]
 
 
-@pytest.mark.xfail(raises=IndexError, reason="results expects at least one metric")
 def test_an_experiment_without_metrics_has_its_exposures() -> None:
-    """Groups can be counted before anything is measured."""
+    """Groups can be counted before anything is measured; results have their columns and no rows."""
     plan = build_plan(make_request(project=make_project(metrics=[])))
+    action = step(plan, "results").action
+    assert isinstance(action, CreateTable)
+    (batch,) = action.batches
 
-    assert names(plan)[: len(EXPOSURE_STEPS)] == EXPOSURE_STEPS
+    assert names(plan) == [*EXPOSURE_STEPS, "results"]
+    assert batch.select.named_selects == [column.name for column in action.target.columns]
+    assert not list(batch.select.find_all(exp.Table))
+    assert batch.select.args["where"].this == exp.false()
 
 
 def test_nothing_changed_is_nothing_to_do() -> None:
@@ -184,7 +189,7 @@ def test_a_changed_old_day_of_events() -> None:
     """Only that day of that source is read; exposures stay as they are."""
     plan = next_plan(restated("events", 2))
 
-    assert names(plan) == ["unit_day_metrics_events", *RESULT_STEPS]
+    assert names(plan) == ["unit_day_metrics_events", "results"]
     assert partitions(plan, "unit_day_metrics_events") == [days(2)]
     assert reasons(plan, "events") == {day(2): "its files changed"}
     assert reasons(plan, "exposures") == {}
@@ -429,6 +434,47 @@ def test_a_statement_reads_exactly_the_files_of_its_days() -> None:
     assert reads[0].used == {"user_id", "ts", "kind"}
 
 
+def test_statements_of_one_day_share_a_tree() -> None:
+    """What differs are the values of its parameters, which are text and become literals."""
+    action = step(build_plan(make_request()), "unit_day_metrics_events").action
+    assert isinstance(action, CreateTable)
+    first, *others = action.batches
+
+    assert all(batch.select is first.select for batch in others)
+    assert {node.name for node in first.select.find_all(exp.Placeholder)} == set(first.values)
+    assert [batch.values for batch in action.batches] == [
+        {
+            "ds": f"2026-01-0{number}",
+            "day_start": f"2026-01-0{number} 00:00:00",
+            "day_end": f"2026-01-0{number + 1} 00:00:00",
+        }
+        for number in (1, 2, 3)
+    ]
+
+
+def test_partitions_of_a_day_are_parameters_too() -> None:
+    """As many as a row of the day may lie in, written as the source has them."""
+    partition = {"column": "kind", "early": 1, "late": 1, "format": "%Y%m%d"}
+    project = make_project(metric_source={"partition": partition})
+    action = step(build_plan(make_request(project=project)), "unit_day_metrics_events").action
+    assert isinstance(action, CreateTable)
+
+    assert {
+        name: text for name, text in action.batches[0].values.items() if name.startswith("part")
+    } == {"partition_0": "20251231", "partition_1": "20260101", "partition_2": "20260102"}
+
+
+def test_a_statement_of_several_days_has_no_parameters() -> None:
+    """Its days are literals."""
+    events = make_observation("events", make_file("a", 1, 2))
+    action = step(build_plan(make_request(events)), "unit_day_metrics_events").action
+    assert isinstance(action, CreateTable)
+    (batch,) = action.batches
+
+    assert batch.values == {}
+    assert not list(batch.select.find_all(exp.Placeholder))
+
+
 def test_a_warehouse_may_want_more_days_in_a_statement() -> None:
     """Neighbouring days go together up to its number."""
     traits = Traits(days_per_statement=2, bytes_are_billed=False)
@@ -532,12 +578,66 @@ def test_results_come_last(name: str) -> None:
     assert names(PLANS[name]())[-1] == "results"
 
 
-@pytest.mark.xfail(reason="results does not need the late units that it is computed over")
-def test_results_need_the_late_units() -> None:
+@pytest.mark.parametrize("name", PLANS)
+def test_results_need_every_other_step(name: str) -> None:
     """Whatever the order of the list, results follow what they read."""
-    plan = next_plan(restated("exposures", 2))
+    plan = PLANS[name]()
 
-    assert "late_units_events" in step(plan, "results").needs
+    assert [*step(plan, "results").needs, "results"] == names(plan)
+
+
+@pytest.mark.parametrize("name", [name for name in PLANS if "events" not in name])
+def test_the_summary_follows_units_and_definitions(name: str) -> None:
+    """It is written again where exposures, the target day or the definition of the results changed."""
+    assert "exposures_summary" in names(PLANS[name]())
+
+
+def snapshots_read(plan: Plan) -> set[str]:
+    """Return the snapshots that the results are pinned to."""
+    action = step(plan, "results").action
+    assert isinstance(action, CreateTable | Replace)
+    (batch,) = action.batches
+    return {found.expression.name for found in batch.select.find_all(exp.Version)}
+
+
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [("new day", day(4)), ("old events", day(2)), ("through back", day(3))],
+)
+def test_results_of_untouched_days_are_kept(name: str, first: date) -> None:
+    """They come from the published results, at the snapshot of the last load."""
+    published = published_by(make_request()).tables["results_123"]
+    plan = PLANS[name]()
+
+    assert step(plan, "results").reason == f"days from {first} on; earlier rows are kept"
+    assert snapshots_read(plan) == {str(published.snapshot_id)}
+
+
+@pytest.mark.parametrize("name", ["first load", "old exposures", "new metric"])
+def test_results_that_the_first_day_touches_are_computed_anew(name: str) -> None:
+    """No row is kept, so the published results are not read."""
+    plan = PLANS[name]()
+
+    assert step(plan, "results").reason == "every day"
+    assert snapshots_read(plan) == set()
+
+
+def test_a_new_definition_keeps_no_row() -> None:
+    """Also where a new day alone would keep the earlier ones."""
+    project = make_project(crossover="first_group")
+
+    assert snapshots_read(next_plan(project=project, through=day(4))) == set()
+
+
+def test_a_new_group_is_computed_on_every_day() -> None:
+    """Earlier rows are kept of the groups that the published results have; others are not there yet."""
+    action = step(next_plan(through=day(4)), "results").action
+    assert isinstance(action, Replace)
+    (batch,) = action.batches
+    assert isinstance(batch.select, exp.Union)
+    computed = batch.select.left.sql("athena")
+
+    assert "z.ds >= CAST('2026-01-04' AS DATE) OR NOT z.group_id IN (" in computed
 
 
 @pytest.mark.parametrize("name", PLANS)

@@ -1,5 +1,7 @@
 """Templates are plain SQL, and what is put into them stays what it was."""
 
+import json
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -9,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlglot import exp
 
-from statsig_staging import templates
+from statsig_staging import expressions, templates
 from statsig_staging.templates import (
     DIALECT,
     aliased,
@@ -23,6 +25,7 @@ from statsig_staging.templates import (
 
 FOLDER = Path(__file__).parents[1] / "sql"
 NAMES = sorted(file.stem for file in FOLDER.iterdir())
+VERSIONS = Path(__file__).parent / "golden" / "template_versions.json"
 
 
 def select(sql: str) -> exp.Select:
@@ -50,12 +53,102 @@ def test_a_template_is_one_select(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_template_starts_with_what_it_is_for(name: str) -> None:
-    """The first line is a comment, a sentence."""
+    """A comment of one sentence or more, then a line with its version, then SQL."""
     lines = (FOLDER / f"{name}.sql").read_text("utf-8").splitlines()
-    comment = " ".join(line for line in lines if line.startswith("-- "))
+    comment = [line for line in lines if line.startswith("--")]
 
-    assert lines[0].startswith("-- ")
-    assert comment.endswith(".")
+    assert lines[: len(comment)] == comment
+    assert comment[0].startswith("-- ")
+    assert comment[-2].endswith(".")
+    assert comment[-1] == f"-- version: {templates.version(name)}"
+
+
+def test_a_template_without_a_version_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it computes could change unseen."""
+    (tmp_path / "bare.sql").write_text("-- version: one\nSELECT 1 AS x", encoding="utf-8")
+    monkeypatch.setattr(templates, "template_root", lambda: tmp_path)
+
+    with pytest.raises(LookupError, match="'bare' carries no version"):
+        templates.version("bare")
+
+
+@dataclass(frozen=True)
+class Edition:
+    """A template's version, and a digest of its tokens, which comments are none of."""
+
+    version: int
+    digest: str
+
+    @classmethod
+    def of(cls, name: str) -> "Edition":
+        """Return the edition of a template as it stands."""
+        sql = (FOLDER / f"{name}.sql").read_text("utf-8")
+        return cls(int(templates.version(name)), expressions.fingerprint(sql)[:16])
+
+    def why_not_after(self, before: "Edition") -> str | None:
+        """Return why this one may not follow another, or None where it may."""
+        if self.version < before.version:
+            return f"its version went back from {before.version} to {self.version}; raise it"
+        if self.digest != before.digest and self.version == before.version:
+            return (
+                f"its SQL changed but its version did not; raise '-- version: {self.version}' to "
+                f"{self.version + 1}, so that tables built by the old one are built again"
+            )
+        return None
+
+
+def recorded() -> dict[str, Edition]:
+    """Return the editions of the templates as they were recorded."""
+    if not VERSIONS.exists():
+        return {}
+    found = json.loads(VERSIONS.read_text("utf-8"))
+    return {name: Edition(**edition) for name, edition in found.items()}
+
+
+def test_a_changed_template_has_a_new_version(update_golden: bool) -> None:
+    """Tables that an earlier version built are stale; only the version says so."""
+    before, now = recorded(), {name: Edition.of(name) for name in NAMES}
+    refused = [
+        f"sql/{name}.sql: {why}"
+        for name, edition in now.items()
+        if name in before and (why := edition.why_not_after(before[name]))
+    ]
+    assert not refused, "\n".join(refused)
+    if update_golden:
+        editions = {name: asdict(edition) for name, edition in now.items()}
+        VERSIONS.write_text(json.dumps(editions, indent=2) + "\n", encoding="utf-8")
+        before = recorded()
+    assert before == now, (
+        "versions were raised, templates added or removed; record them: "
+        "python -m pytest tests/test_templates.py --update-golden"
+    )
+
+
+@pytest.mark.parametrize(
+    ("after", "refusal"),
+    [
+        (Edition(3, "a"), None),
+        (Edition(4, "b"), None),
+        (Edition(4, "a"), None),
+        (Edition(3, "b"), "raise '-- version: 3' to 4"),
+        (Edition(2, "b"), "its version went back from 3 to 2"),
+    ],
+    ids=["same", "raised with a change", "raised without", "change alone", "lowered"],
+)
+def test_what_may_follow_a_version(after: Edition, refusal: str | None) -> None:
+    """A change of SQL needs a raise; a raise needs no change of SQL."""
+    why = after.why_not_after(Edition(3, "a"))
+
+    assert why is None if refusal is None else refusal in str(why)
+
+
+def test_comments_and_white_space_need_no_new_version() -> None:
+    """They change no row."""
+    one, other = "-- One.\nSELECT\n  a.x\nFROM a", "-- Two.\nselect a.x /* here */ from a"
+
+    assert expressions.fingerprint(one) == expressions.fingerprint(other)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -142,14 +142,21 @@ class Warehouse(Protocol):
     def restore(self, table: Table, version: TableVersion) -> None:
         """Make an earlier version the current one again."""
 
-    def size(self, table: Table) -> TableSize:
-        """Return the size of the current version."""
+    def size(self, table: Table, version: TableVersion | None = None) -> TableSize:
+        """Return the size of a version of a table, by default of the current one."""
 
     def put_object(self, key: str, data: bytes) -> None:
         """Write a file below the staging folder, whole or not at all."""
 
     def get_object(self, key: str) -> bytes | None:
         """Return a file below the staging folder, or None."""
+
+    def swap_object(self, key: str, before: bytes | None, after: bytes) -> bool:
+        """Write a file below the staging folder if it is still ``before`` (None: if there is none).
+
+        Returns:
+            Whether it was, and is ``after`` now; of several at once one succeeds.
+        """
 
     def close(self) -> None:
         """Let go of everything that is held."""

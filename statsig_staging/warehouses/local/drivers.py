@@ -1,9 +1,10 @@
-"""Driver errors of the embedded warehouse, mapped once to the library's own."""
+"""What the embedded warehouse asks of its drivers: errors mapped once, and a lock between processes."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -12,6 +13,7 @@ from statsig_staging.errors import SourceFileError, StepFailedError, WarehouseEr
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @contextlib.contextmanager
@@ -32,6 +34,11 @@ def mapped_errors() -> Iterator[None]:
         raise SourceFileError(_message(error)) from error
     except duckdb.Error as error:
         raise StepFailedError(_message(error)) from error
+    except RuntimeError as error:
+        # DuckDB 2.0 raises a plain RuntimeError where Ctrl-C stops a query.
+        if "interrupted" not in str(error).lower():
+            raise
+        raise KeyboardInterrupt from error
     except OSError as error:
         what = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
         raise StepFailedError(f"{error.filename or 'warehouse'}: {what}") from error
@@ -39,3 +46,11 @@ def mapped_errors() -> Iterator[None]:
 
 def _message(error: Exception) -> str:
     return " ".join(str(error).split())
+
+
+@contextlib.contextmanager
+def locked(place: Path) -> Iterator[None]:
+    """Hold a lock between processes for the length of a ``with`` block; it ends with the process."""
+    with place.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

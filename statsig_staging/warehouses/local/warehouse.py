@@ -19,7 +19,7 @@ from statsig_staging.plan import CreateTable, Drop, Merge, Replace, ReplaceParti
 from statsig_staging.sources import TableObservation
 from statsig_staging.warehouses.base import TableSize, TableVersion, Traits, WriteStats
 from statsig_staging.warehouses.local import dialect, files
-from statsig_staging.warehouses.local.drivers import mapped_errors
+from statsig_staging.warehouses.local.drivers import locked, mapped_errors
 from statsig_staging.warehouses.local.merging import MergeSource
 from statsig_staging.warehouses.local.parquet import copy_rows
 from statsig_staging.warehouses.local.statements import Statements
@@ -164,10 +164,11 @@ class LocalWarehouse:
             return None
         return _version(found, snapshot.snapshot_id)
 
-    def size(self, table: Table) -> TableSize:
-        """Return the size of the current version."""
+    def size(self, table: Table, version: TableVersion | None = None) -> TableSize:
+        """Return the size of a version of a table, by default of the current one."""
         found = self._load(table)
-        current = iceberg.data_files(found) if found is not None else []
+        snapshot_id = version.snapshot_id if version is not None else None
+        current = iceberg.data_files(found, snapshot_id) if found is not None else []
         return TableSize(
             rows=sum(file.record_count for file in current),
             bytes=sum(file.file_size_in_bytes for file in current),
@@ -347,6 +348,17 @@ class LocalWarehouse:
             return (self._folder / key).read_bytes()
         except FileNotFoundError:
             return None
+
+    def swap_object(self, key: str, before: bytes | None, after: bytes) -> bool:
+        """Write a file below the staging folder if it is still ``before`` (None: if there is none)."""
+        place = self._folder / key
+        with mapped_errors():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with locked(place.with_name(f".{place.name}.lock")):
+                if self.get_object(key) != before:
+                    return False
+                self.put_object(key, after)
+        return True
 
 
 def _is_untouched(path: Path, before: SourceFile) -> bool:

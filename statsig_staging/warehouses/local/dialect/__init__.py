@@ -15,8 +15,8 @@ from sqlglot import exp
 
 from statsig_staging.warehouses.local.dialect import (
     aggregates,
+    arrays,
     casts,
-    collections,
     comparisons,
     numbers,
     regexes,
@@ -26,7 +26,7 @@ from statsig_staging.warehouses.local.dialect import (
     times,
 )
 from statsig_staging.warehouses.local.dialect.functions import function_of
-from statsig_staging.warehouses.local.dialect.macros import MACROS, SETTINGS
+from statsig_staging.warehouses.local.dialect.macros import MACROS, SETTINGS, reason
 from statsig_staging.warehouses.local.dialect.refusals import (
     UnknownTypeError,
     refused,
@@ -37,13 +37,13 @@ from statsig_staging.warehouses.local.dialect.types import UNKNOWN
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["MACROS", "SETTINGS", "check", "to_duckdb"]
+__all__ = ["MACROS", "SETTINGS", "check", "reason", "to_duckdb"]
 
 Translation = Callable[[exp.Expr], exp.Expr]
 
 BEFORE_TYPES: Mapping[type[exp.Expr], Translation] = {
     exp.Case: comparisons.simple_case,
-    exp.Bracket: collections.subscript,
+    exp.Bracket: arrays.subscript,
 }
 
 TRANSLATIONS: Mapping[type[exp.Expr] | str, Translation] = {
@@ -62,7 +62,7 @@ TRANSLATIONS: Mapping[type[exp.Expr] | str, Translation] = {
     # numbers
     exp.Literal: numbers.literal,
     **dict.fromkeys((exp.Add, exp.Sub), numbers.plus),
-    exp.Mul: numbers.times_,
+    exp.Mul: numbers.multiply,
     exp.Div: numbers.divide,
     exp.Mod: numbers.modulo,
     exp.Neg: numbers.negative,
@@ -119,19 +119,19 @@ TRANSLATIONS: Mapping[type[exp.Expr] | str, Translation] = {
     exp.Corr: lambda node: node,
     **dict.fromkeys((exp.Struct, "row"), aggregates.row),
     # arrays and maps
-    "element_at": collections.element_at,
-    "subscript": collections.strict_element,
+    "element_at": arrays.element_at,
+    "subscript": arrays.strict_element,
     exp.Array: lambda node: node,
-    exp.ArraySize: collections.size,
-    exp.ArrayContains: collections.contains,
-    exp.ArrayPosition: collections.position,
-    **dict.fromkeys((exp.ArrayMax, exp.ArrayMin), collections.extreme),
-    exp.ArraySort: collections.ordered,
-    exp.ArrayToString: collections.joined,
-    exp.ArraySlice: collections.part,
-    **dict.fromkeys((exp.Transform, exp.ArrayFilter), collections.mapped),
-    **dict.fromkeys(("any_match", "all_match", "none_match"), collections.any_or_all),
-    exp.Unnest: collections.unnest,
+    exp.ArraySize: arrays.size,
+    exp.ArrayContains: arrays.contains,
+    exp.ArrayPosition: arrays.position,
+    **dict.fromkeys((exp.ArrayMax, exp.ArrayMin), arrays.extreme),
+    exp.ArraySort: arrays.ordered,
+    exp.ArrayToString: arrays.joined,
+    exp.ArraySlice: arrays.part,
+    **dict.fromkeys((exp.Transform, exp.ArrayFilter), arrays.mapped),
+    **dict.fromkeys(("any_match", "all_match", "none_match"), arrays.any_or_all),
+    exp.Unnest: arrays.unnest,
 }
 
 

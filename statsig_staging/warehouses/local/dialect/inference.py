@@ -125,7 +125,7 @@ def _sum_or_difference(node: exp.Expr) -> Kind:
 def _product(node: exp.Expr) -> Kind:
     left, right = type_of(node.this), type_of(node.expression)
     families = {family(left), family(right)}
-    if families == {Family.INTERVAL, Family.NUMBER}:
+    if Family.INTERVAL in families:
         return INTERVAL
     if families != {Family.NUMBER}:
         return UNKNOWN

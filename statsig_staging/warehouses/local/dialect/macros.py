@@ -6,6 +6,7 @@ removes the branches that do not apply, so a guard on a column of another type c
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -45,14 +46,13 @@ MACROS: tuple[str, ...] = (
     # False for everything that is not a float; a null stays null.
     "CREATE OR REPLACE TEMP MACRO athena_is_nan(x) AS "
     "typeof(x) IN ('FLOAT', 'DOUBLE') AND isnan(TRY_CAST(x AS DOUBLE))",
-    # The type decides what / means. REAL apart from DOUBLE: Athena keeps it at 32 bits.
-    "CREATE OR REPLACE TEMP MACRO athena_divide"
-    "(x BIGINT, y BIGINT) AS x // athena_must(y, y <> 0, 'DIVISION_BY_ZERO'), "
-    "(x HUGEINT, y HUGEINT) AS x // athena_must(y, y <> 0, 'DIVISION_BY_ZERO'), "
-    "(x FLOAT, y FLOAT) AS x / y, "
-    "(x DOUBLE, y DOUBLE) AS x / y, "
-    "(x DECIMAL, y DECIMAL) AS athena_must(NULL, FALSE, "
-    "'decimal division: the column type is not known here; CAST to DECIMAL(p, s) or DOUBLE')",
+    # Division where the schema does not tell the types: // is whole for whole numbers and real for doubles, of
+    # which it takes no zero. No macro with typed parameters: DuckDB picks one for sum(x) before it has a type.
+    "CREATE OR REPLACE TEMP MACRO athena_divide(x, y) AS athena_must(x, "
+    "typeof(x) IN ('FLOAT', 'DOUBLE') OR typeof(y) IN ('FLOAT', 'DOUBLE') "
+    "OR NOT (starts_with(typeof(x), 'DECIMAL') OR starts_with(typeof(y), 'DECIMAL')), "
+    "'TYPE_MISMATCH: division of a decimal that is not known to be one; CAST it to DECIMAL(p, s) or DOUBLE') "
+    "// athena_must(y, y <> 0, 'DIVISION_BY_ZERO, or Infinity were it known to be a DOUBLE')",
     # Athena 0.0 % 0 is NaN; every other type fails.
     "CREATE OR REPLACE TEMP MACRO athena_modulo(x, y) AS "
     "x % athena_must(y, y <> 0 OR typeof(x) IN ('FLOAT', 'DOUBLE') OR typeof(y) IN ('FLOAT', 'DOUBLE'), "
@@ -66,6 +66,11 @@ MACROS: tuple[str, ...] = (
     # Athena rounds half up to milliseconds; 2000-01-01 keeps the remainder of early dates positive.
     "CREATE OR REPLACE TEMP MACRO athena_milliseconds(x) AS "
     "date_trunc('millisecond', CAST(x AS TIMESTAMP) + INTERVAL 500 MICROSECONDS)",
+    # Java's Character.isWhitespace, which Trino trims; DuckDB's trim takes the blank only.
+    "CREATE OR REPLACE TEMP MACRO athena_blanks() AS "
+    "chr(9) || chr(10) || chr(11) || chr(12) || chr(13) || chr(28) || chr(29) || chr(30) || chr(31) || ' ' || "
+    "chr(5760) || array_to_string(list_transform(list_filter(range(8192, 8203), lambda c: c <> 8199), "
+    "lambda c: chr(CAST(c AS INTEGER))), '') || chr(8232) || chr(8233) || chr(8287) || chr(12288)",
     # airlift's SliceUtf8 maps one code point to one, so the sharp s has no upper case.
     "CREATE OR REPLACE TEMP MACRO athena_upper(x) AS CASE WHEN contains(x, 'ß') "
     "THEN array_to_string(list_transform(string_split(x, 'ß'), lambda p: upper(p)), 'ß') ELSE upper(x) END",
@@ -84,3 +89,11 @@ MACROS: tuple[str, ...] = (
     "WHEN regexp_matches(x, '^\\s*[\\[{\"]') "
     "THEN CAST(CAST('json_extract_scalar of what is not JSON: ' || x AS BOOLEAN) AS VARCHAR) END",
 )
+
+_FAILED = re.compile(r"Could not convert string '(.*)' to BOOL", re.DOTALL)
+
+
+def reason(error: str) -> str | None:
+    """Return what a guard of translated SQL said in DuckDB's error message, None when none failed."""
+    found = _FAILED.search(error)
+    return found[1] if found else None

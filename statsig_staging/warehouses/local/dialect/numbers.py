@@ -51,7 +51,7 @@ def plus(node: exp.Expr) -> exp.Expr:
     return type(node)(this=left, expression=right)
 
 
-def times_(node: exp.Expr) -> exp.Expr:
+def multiply(node: exp.Expr) -> exp.Expr:
     """Multiply numbers, or an interval by a number."""
     for side in (node.this, node.expression):
         if family_of(side) not in {NUMBER, Family.INTERVAL, Family.NULL, Family.UNKNOWN}:
@@ -73,6 +73,8 @@ def divide(node: exp.Expr) -> exp.Expr:
     sizes = digits(type_of(left)), digits(type_of(right))
     if sizes[0] and sizes[1]:
         return _decimal_division(left, right, sizes[0][1], sizes[1][1], type_of(node))
+    if node.find_ancestor(exp.Try):
+        raise unknown_type("TRY", left if is_unknown(left) else right)
     return call("athena_divide", left, right)
 
 

@@ -16,7 +16,7 @@ _SPACES = r"\t-\r \x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\
 _CLASSES = {"d": r"\p{Nd}", "w": r"\p{L}\p{M}\p{Nd}\p{Pc}", "s": _SPACES}
 _END = r"(?:\n?\z)"
 _PIECE = re.compile(
-    r"""\\p\{[A-Z][a-z]?\} | \\P\{[A-Z][a-z]?\} | \\. | \(\?[a-zA-Z]*:? | \(\?. | [*+?}][+] | && | .""",
+    r"""\\p\{[A-Z][a-z]?\} | \\P\{[A-Z][a-z]?\} | \\. | \(\?[a-zA-Z]*[:)] | \(\?. | [*+?}][+] | && | .""",
     re.VERBOSE | re.DOTALL,
 )
 

@@ -19,11 +19,6 @@ from statsig_staging.warehouses.local.dialect.functions import arguments, functi
 from statsig_staging.warehouses.local.dialect.refusals import athena_name, refused
 from statsig_staging.warehouses.local.dialect.types import DType, Family, family_of, is_unknown
 
-# Java's Character.isWhitespace, which Trino trims; DuckDB's trim takes the blank only.
-WHITESPACE = (
-    "\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f \u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2008\u2009"
-    "\u200a\u2028\u2029\u205f\u3000"
-)
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _VARIADIC = (exp.ConcatWs,)
 _DIGESTS: dict[type[exp.Expr], str] = {exp.MD5Digest: "md5", exp.SHA: "sha1"}
@@ -125,7 +120,7 @@ def padded(node: exp.Expr) -> exp.Expr:
 def trimmed(node: exp.Expr) -> exp.Expr:
     """Return TRIM, LTRIM or RTRIM, of every kind of white space unless told what."""
     name = {"LEADING": "ltrim", "TRAILING": "rtrim"}.get(str(node.args.get("position")), "trim")
-    what = node.expression.copy() if node.expression else exp.Literal.string(WHITESPACE)
+    what = node.expression.copy() if node.expression else call("athena_blanks")
     return call(name, of_family(node.this.copy(), Family.TEXT, node), what)
 
 

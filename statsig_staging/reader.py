@@ -1,0 +1,167 @@
+"""Read what is published: every read sees the tables of one load, whatever is being written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+from statsig_staging import aggregates, expressions, state
+from statsig_staging.errors import ConfigError, WarehouseError
+from statsig_staging.planner import tables as staging
+from statsig_staging.planner.statistics import ROLLUPS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import pyarrow as pa
+
+    from statsig_staging.config import Experiment, Project
+    from statsig_staging.journal import Journal
+    from statsig_staging.plan import Table
+    from statsig_staging.state import Published
+    from statsig_staging.warehouses.base import TableSize, Warehouse
+
+_ORDER = ("rollup", "metric", "ds", "group_id")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableStatus:
+    """A staging table as published.
+
+    Attributes:
+        name: Name in the catalog.
+        size: Its rows, bytes and files.
+    """
+
+    name: str
+    size: TableSize
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExperimentStatus:
+    """What is published of an experiment.
+
+    Attributes:
+        experiment_id: The experiment.
+        loads: Its published loads, the current one first; empty before the first.
+        tables: Its staging tables.
+        interrupted: A load that began after the current one and did not end; None where there is none.
+    """
+
+    experiment_id: str
+    loads: tuple[Published, ...]
+    tables: tuple[TableStatus, ...]
+    interrupted: Journal | None = None
+
+
+class Reader:
+    """Reads the published tables of a project's experiments."""
+
+    def __init__(self, project: Project, warehouse: Warehouse) -> None:
+        self._project = project
+        self._warehouse = warehouse
+        self._database = project.connection.database
+
+    def loads(self, experiment_id: str) -> tuple[Published, ...]:
+        """Return the published loads of an experiment, the current one first."""
+        return state.read_loads(self._warehouse, self._database, experiment_id)
+
+    def current(self, experiment_id: str) -> Published:
+        """Return the load that readers see.
+
+        Raises:
+            WarehouseError: If nothing is published.
+        """
+        loads = self.loads(self._project.experiment(experiment_id).id)
+        if not loads:
+            raise WarehouseError(
+                f"experiment {experiment_id!r} has no published load; "
+                f"run it first: statsig-staging run --experiment {experiment_id}"
+            )
+        return loads[0]
+
+    def results(self, experiment_id: str, rollup: str | None, metrics: tuple[str, ...]) -> pa.Table:
+        """Return the published results; the table's metadata names the load and its last day."""
+        experiment = self._project.experiment(experiment_id)
+        rollups = () if rollup is None else (rollup,)
+        unknown = _unknown("rollup", rollups, ROLLUPS) + _unknown(
+            "metric", metrics, experiment.metrics
+        )
+        if unknown:
+            raise ConfigError(*unknown)
+        load = self.current(experiment_id)
+        query = self._select(staging.results(experiment.id), load)
+        if rollup is not None:
+            query = query.where(exp.column("rollup", quoted=True).eq(rollup))
+        if metrics:
+            query = query.where(exp.column("metric", quoted=True).isin(*metrics))
+        query = query.order_by(*(exp.column(name, quoted=True) for name in _ORDER))
+        metadata = {"load_id": load.load_id, "through": load.through.isoformat()}
+        return self._warehouse.fetch(query).replace_schema_metadata(metadata)
+
+    def table(self, experiment_id: str, name: str) -> pa.Table:
+        """Return a staging table as published."""
+        experiment = self._project.experiment(experiment_id)
+        load = self.current(experiment_id)
+        tables = self.tables(experiment)
+        if name not in tables:
+            raise WarehouseError(
+                f"experiment {experiment.id!r} has no table {name!r}; it has {', '.join(tables)}"
+            )
+        return self._warehouse.fetch(self._select(tables[name], load))
+
+    def _select(self, table: Table, load: Published) -> exp.Select:
+        version = load.tables.get(table.name.catalog)
+        if version is None:
+            raise WarehouseError(f"table {table.name.catalog} is not part of load {load.load_id}")
+        node = staging.node(self._database, table, version.snapshot_id)
+        columns = (exp.column(column.name, quoted=True) for column in table.columns)
+        return exp.select(*columns).from_(node)
+
+    def status(self, experiment: Experiment, interrupted: Journal | None) -> ExperimentStatus:
+        """Return what is published of an experiment."""
+        loads = self.loads(experiment.id)
+        current = loads[0].tables if loads else {}
+        return ExperimentStatus(
+            experiment_id=experiment.id,
+            loads=loads,
+            interrupted=interrupted,
+            tables=tuple(
+                TableStatus(name=name, size=self._warehouse.size(table, current[name]))
+                for table in self.tables(experiment).values()
+                if (name := table.name.catalog) in current
+            ),
+        )
+
+    def tables(self, experiment: Experiment) -> Mapping[str, Table]:
+        """Return the staging tables of an experiment, by the names of ``docs/tables.md``."""
+        source = self._project.assignment_source(experiment.assignment_source)
+        statistics = [
+            aggregates.statistic_of(self._project.metric(name), self._project)
+            for name in experiment.metrics
+        ]
+        found = {
+            "exposure_counts": staging.exposure_counts(experiment.id),
+            "unit_day_exposures": staging.unit_day_exposures(experiment.id, source),
+            "first_exposures": staging.first_exposures(experiment.id, source),
+            "exposures_summary": staging.exposures_summary(experiment.id),
+        }
+        for name in sorted({t.aggregate.source for s in statistics for t in s.terms}):
+            columns = aggregates.aggregates_of(statistics, name)
+            found[f"unit_day_metrics_{name}"] = staging.unit_day_metrics(
+                experiment.id, name, columns
+            )
+        found["results"] = staging.results(experiment.id)
+        return found
+
+
+def _unknown(what: str, chosen: Iterable[str], known: Iterable[str]) -> list[str]:
+    known = tuple(known)
+    return [
+        f"{what} {name!r} is not known{expressions.suggestion(name, known)}; "
+        f"choose from {', '.join(known)}"
+        for name in chosen
+        if name not in known
+    ]
