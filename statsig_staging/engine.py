@@ -22,7 +22,6 @@ from statsig_staging.planner import tables as staging
 from statsig_staging.reader import Reader
 from statsig_staging.results import LoadPublished, LoadResult, LoadStarted, Warned
 from statsig_staging.warehouses import open_warehouse
-from statsig_staging.warehouses.base import Stamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -382,8 +381,7 @@ class Engine:
         state.write_files(
             self._warehouse, plan.experiment_id, load.load_id, plan.observations.values()
         )
-        stamp = Stamp(load_id=load.load_id, step="publish")
-        state.publish(self._warehouse, plan.experiment_id, load, stamp)
+        state.publish(self._warehouse, plan.experiment_id, load, published)
 
 
 def _new_load_id(now: datetime) -> str:

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
     from pyiceberg.table import Table as IcebergTable
     from pyiceberg.table import Transaction
+    from pyiceberg.table.snapshots import Snapshot
 
 CATALOG_NAME = "statsig_staging"
 """Rows of pyiceberg's SQL catalog carry a catalog name; a reader must use the same one."""
@@ -58,7 +59,7 @@ TABLE_PROPERTIES = {
     "format-version": "2",
     "write.parquet.compression-codec": "zstd",
     "write.metadata.delete-after-commit.enabled": "true",
-    "write.metadata.previous-versions-max": "20",
+    "write.metadata.previous-versions-max": "3",
     "commit.manifest-merge.enabled": "true",
     "commit.manifest.min-count-to-merge": "20",
     "commit.retry.num-retries": "20",
@@ -155,6 +156,23 @@ def partition_date(file: DataFile) -> date | None:
     return date.fromordinal(value + _EPOCH)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Committed:
+    """What a commit did.
+
+    Attributes:
+        snapshot_id: The one snapshot that it made.
+        retired: Files that no snapshot of the table names any more, by their local paths.
+    """
+
+    snapshot_id: int
+    retired: tuple[str, ...]
+
+
+_MOST_MANIFESTS = 20
+"""A commit on a table with more manifests writes all its entries into one."""
+
+
 class TableChange:
     """One commit in the making: a new or an evolved table, files out and files in, tags and expiry.
 
@@ -232,8 +250,8 @@ class TableChange:
         properties: Mapping[str, str],
         tag: str | None = None,
         keep_tags: Iterable[str] | None = None,
-    ) -> int:
-        """Commit and return the id of the one snapshot it made.
+    ) -> Committed:
+        """Commit, as one snapshot.
 
         Args:
             remove: Data files that the new snapshot no longer has.
@@ -243,27 +261,43 @@ class TableChange:
             keep_tags: Other tags of this library's that stay; snapshots under none of them expire.
         """
         metadata = self._transaction.table_metadata
+        removed = list(remove)
         files = [_data_file(file, self.schema, metadata.spec()) for file in add]
+        if self._has_many_manifests():
+            gone = {file.file_path for file in removed}
+            current = data_files(self._table)
+            files += [file for file in current if file.file_path not in gone]
+            removed = current
         update = self._transaction.update_snapshot(snapshot_properties=dict(properties))
         producer = update.fast_append() if self._new else update.overwrite()
         with producer as snapshot:
-            for file in remove:
+            for file in removed:
                 snapshot.delete_data_file(file)
             for file in files:
                 snapshot.append_data_file(file)
         snapshot_id = producer.snapshot_id
         if tag is not None:
             self._tag(snapshot_id, tag)
+        retired: tuple[str, ...] = ()
         if keep_tags is not None:
-            self._expire({tag, *keep_tags})
+            retired = self._expire({tag, *keep_tags})
         self._transaction.commit_transaction()
-        return snapshot_id
+        return Committed(snapshot_id=snapshot_id, retired=retired)
+
+    @property
+    def _table(self) -> IcebergTable:
+        return self._transaction._table  # noqa: SLF001
+
+    def _has_many_manifests(self) -> bool:
+        snapshot = None if self._new else self._table.current_snapshot()
+        return snapshot is not None and len(snapshot.manifests(self._table.io)) > _MOST_MANIFESTS
 
     def _tag(self, snapshot_id: int, tag: str) -> None:
         with ManageSnapshots(self._transaction) as manage:
             manage.create_tag(snapshot_id, tag)
 
-    def _expire(self, keep: set[str | None]) -> None:
+    def _expire(self, keep: set[str | None]) -> tuple[str, ...]:
+        """Remove tags that are not kept, and the snapshots under none; return the files they alone had."""
         metadata = self._transaction.table_metadata
         gone = [name for name in metadata.refs if name.startswith("load-") and name not in keep]
         if gone:
@@ -271,10 +305,25 @@ class TableChange:
                 for name in gone:
                     manage.remove_tag(name)
         protected = {ref.snapshot_id for ref in self._transaction.table_metadata.refs.values()}
-        expired = [s.snapshot_id for s in metadata.snapshots if s.snapshot_id not in protected]
-        if expired:
-            with ExpireSnapshots(self._transaction) as expire:
-                expire.by_ids(expired)
+        expired = [s for s in metadata.snapshots if s.snapshot_id not in protected]
+        if not expired:
+            return ()
+        live = [s for s in metadata.snapshots if s.snapshot_id in protected]
+        with ExpireSnapshots(self._transaction) as expire:
+            expire.by_ids([snapshot.snapshot_id for snapshot in expired])
+        return tuple(sorted(self._files_of(expired) - self._files_of(live)))
+
+    def _files_of(self, snapshots: Iterable[Snapshot]) -> set[str]:
+        """Return every file that snapshots name: manifest lists, manifests and data files."""
+        found = set()
+        io = self._table.io
+        for snapshot in snapshots:
+            found.add(path_of(snapshot.manifest_list))
+            for manifest in snapshot.manifests(io):
+                found.add(path_of(manifest.manifest_path))
+                entries = manifest.fetch_manifest_entry(io, discard_deleted=True)
+                found.update(path_of(entry.data_file.file_path) for entry in entries)
+        return found
 
 
 def restore(table: IcebergTable, snapshot_id: int) -> None:

@@ -18,13 +18,13 @@ from sqlglot import exp
 from statsig_staging.names import experiment_folder, experiment_table
 from statsig_staging.plan import Column, ColumnType, Table
 from statsig_staging.sources import SourceFile
-from statsig_staging.warehouses.base import TableVersion
+from statsig_staging.warehouses.base import Stamp, TableVersion
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from statsig_staging.sources import Observation
-    from statsig_staging.warehouses.base import Stamp, Warehouse
+    from statsig_staging.warehouses.base import Warehouse
 
 _STRING, _LONG = ColumnType.STRING, ColumnType.LONG
 
@@ -117,12 +117,21 @@ def read_loads(warehouse: Warehouse, database: str, experiment_id: str) -> tuple
     return tuple(sorted(map(_from_row, rows), key=lambda load: -load.number))
 
 
-def publish(warehouse: Warehouse, experiment_id: str, load: Published, stamp: Stamp) -> None:
+LOADS_PER_FILE = 20
+"""After so many appends the rows of ``loads_<id>`` are written as one file."""
+
+
+def publish(
+    warehouse: Warehouse, experiment_id: str, load: Published, before: Iterable[Published]
+) -> None:
     """Append the row of a load: from here on readers see its tables."""
+    earlier = tuple(before)
     table = loads_table(experiment_id)
-    row = _to_row(load)
-    arrow = pa.Table.from_pylist([row], schema=_SCHEMA)
-    warehouse.append(table, arrow, stamp)
+    stamp = Stamp(load_id=load.load_id, step="publish")
+    compact = len(earlier) % LOADS_PER_FILE == LOADS_PER_FILE - 1
+    rows = [_to_row(each) for each in ((*earlier, load) if compact else (load,))]
+    arrow = pa.Table.from_pylist(rows, schema=_SCHEMA)
+    warehouse.put_rows(table, arrow, stamp, replace=compact)
 
 
 _SCHEMA = pa.schema(

@@ -130,8 +130,13 @@ class Warehouse(Protocol):
     def write(self, write: Write, stamp: Stamp, on_batch: Callable[[int, int], None]) -> WriteStats:
         """Perform a write; repeating it changes nothing. ``on_batch`` hears of (batches done, all)."""
 
-    def append(self, target: Table, rows: pa.Table, stamp: Stamp) -> TableVersion:
-        """Append rows in one commit, creating the table on first use."""
+    def put_rows(
+        self, target: Table, rows: pa.Table, stamp: Stamp, *, replace: bool
+    ) -> TableVersion:
+        """Append rows in one commit, or with ``replace`` have the table hold exactly them.
+
+        The table is created on first use.
+        """
 
     def fetch(self, query: exp.Query, reads: Iterable[Read] = ()) -> pa.Table:
         """Return the rows of a query over staging tables, and over the sources that ``reads`` lists."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from statsig_staging.errors import SourceFileError, StepFailedError, WarehouseError
+from statsig_staging.warehouses.local import dialect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,11 +30,13 @@ def mapped_errors() -> Iterator[None]:
             "or point connection.temp_directory to a larger disk"
         ) from error
     except (duckdb.InvalidInputException, duckdb.IOException) as error:
+        if (reason := dialect.reason(str(error))) is not None:
+            raise StepFailedError(reason) from error
         if "No space left" in str(error):
             raise StepFailedError(f"the disk is full: {_message(error)}") from error
         raise SourceFileError(_message(error)) from error
     except duckdb.Error as error:
-        raise StepFailedError(_message(error)) from error
+        raise StepFailedError(dialect.reason(str(error)) or _message(error)) from error
     except RuntimeError as error:
         # DuckDB 2.0 raises a plain RuntimeError where Ctrl-C stops a query.
         if "interrupted" not in str(error).lower():

@@ -257,20 +257,22 @@ class LocalWarehouse:
         shutil.rmtree(self._table_folder(write.target), ignore_errors=True)
         return WriteStats(statements=1)
 
-    def append(self, target: Table, rows: pa.Table, stamp: Stamp) -> TableVersion:
-        """Append rows in one commit, creating the table on first use."""
+    def put_rows(
+        self, target: Table, rows: pa.Table, stamp: Stamp, *, replace: bool
+    ) -> TableVersion:
+        """Append rows in one commit, or have the table hold exactly them."""
         with mapped_errors():
             present = self._load(target)
             change = self._change(target, present, exact=False)
-            self._duckdb.register("appended_rows", rows)
+            self._duckdb.register("given_rows", rows)
             try:
-                select = exp.select("*").from_("appended_rows")
-                added = self._copy(target, change, select, None)
+                added = self._copy(target, change, exp.select("*").from_("given_rows"), None)
             finally:
-                self._duckdb.unregister("appended_rows")
-            stats = self._commit(target, change, [], added, stamp, (), tagged=False)
+                self._duckdb.unregister("given_rows")
+            removed = iceberg.data_files(present) if present is not None and replace else []
+            stats = self._commit(target, change, removed, added, stamp, ())
         if stats.version is None:
-            raise StepFailedError(f"nothing was appended to {target.name.catalog}")
+            raise StepFailedError(f"nothing was written to {target.name.catalog}")
         return stats.version
 
     def restore(self, table: Table, version: TableVersion) -> None:
@@ -312,16 +314,16 @@ class LocalWarehouse:
         add: Sequence[WrittenFile],
         stamp: Stamp,
         batches: Sequence[Batch],
-        *,
-        tagged: bool = True,
     ) -> WriteStats:
-        snapshot_id = change.commit(
+        committed = change.commit(
             remove=remove,
             add=add,
             properties={"statsig_staging.load": stamp.load_id, "statsig_staging.step": stamp.step},
-            tag=stamp.tag if tagged else None,
-            keep_tags=stamp.keep_tags if tagged else None,
+            tag=stamp.tag,
+            keep_tags=stamp.keep_tags,
         )
+        for retired in committed.retired:
+            Path(retired).unlink(missing_ok=True)
         found = self._load(target)
         reads = [read for batch in batches for read in batch.reads]
         return WriteStats(
@@ -330,7 +332,7 @@ class LocalWarehouse:
             files_read=frozenset(file.path for read in reads for file in read.files),
             bytes_read=sum(read.bytes for read in reads),
             statements=len(batches),
-            version=_version(found, snapshot_id) if found is not None else None,
+            version=_version(found, committed.snapshot_id) if found is not None else None,
         )
 
     def put_object(self, key: str, data: bytes) -> None:
