@@ -17,7 +17,7 @@ from statsig_staging.journal import Journal
 from statsig_staging.lease import held, is_held
 from statsig_staging.observer import observe, with_expressions
 from statsig_staging.plan import Refresh
-from statsig_staging.planner import LoadRequest, build_plan
+from statsig_staging.planner import LoadRequest, build_plan, sighting
 from statsig_staging.planner import tables as staging
 from statsig_staging.reader import Reader
 from statsig_staging.results import LoadPublished, LoadResult, LoadStarted, Warned
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from statsig_staging.plan import Plan
     from statsig_staging.reader import ExperimentStatus
     from statsig_staging.results import Event
-    from statsig_staging.sources import Observation
+    from statsig_staging.sources import Observation, SourceFile
     from statsig_staging.state import Published
     from statsig_staging.warehouses.base import Warehouse
 
@@ -316,9 +316,7 @@ class Engine:
         return build_plan(replace(request, observations=self._observe(request, current)))
 
     def _observe(self, request: LoadRequest, current: Published | None) -> dict[str, Observation]:
-        known = {}
-        if current is not None:
-            known = state.read_files(self._warehouse, request.experiment.id, current.load_id)
+        known = self._known_files(request, current)
         experiment = request.experiment
         source = request.assignment_source
         found = {source.name: observe(self._warehouse, source, experiment, known)}
@@ -330,6 +328,21 @@ class Engine:
             columns = aggregates.aggregates_of(request.statistics, metric_source.name)
             found[metric_source.name] = with_expressions(self._warehouse, scan, columns)
         return found
+
+    def _known_files(
+        self, request: LoadRequest, current: Published | None
+    ) -> dict[tuple[str, str], dict[str, SourceFile]]:
+        """Return the files of the last load, of sources whose rows are still dated and found alike."""
+        if current is None or request.refresh is Refresh.FULL:
+            return {}
+        alike = {
+            source.name
+            for source in request.sources
+            if current.definitions.get(f"sighting {source.name}")
+            == sighting(source, request.experiment.unit)
+        }
+        files = state.read_files(self._warehouse, request.experiment.id, current.load_id)
+        return {key: found for key, found in files.items() if key[0] in alike}
 
     def _tags_to_keep(self, published: tuple[Published, ...]) -> dict[str, tuple[str, ...]]:
         tags: dict[str, set[str]] = {}

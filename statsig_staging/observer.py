@@ -55,6 +55,10 @@ def observe(
 
 
 def _plain_name(table: exp.Table) -> str:
+    if not table.db:
+        raise WarehouseError(
+            f'table {table.name!r} has no database; write "database"."{table.name}"'
+        )
     return f"{table.db}.{table.name}"
 
 
@@ -72,7 +76,10 @@ def _observe_query(
     )
     start = experiment.start
     bound = expressions.bind_macros(query, start, start, datetime.combine(start, time(), UTC))
-    columns = warehouse.types(bound, {table.table: table.columns for table in tables})
+    try:
+        columns = warehouse.types(bound, {table.table: table.columns for table in tables})
+    except WarehouseError as error:
+        raise WarehouseError(f"source {source.name!r}: sql: {error}") from error
     return Observation(
         source=source.name,
         columns={name.lower(): kind for name, kind in columns.items()},
@@ -90,22 +97,30 @@ def with_expressions(
         WarehouseError: If a filter is not a condition or a value is not a number.
     """
     found = list(aggregates)
+    if not scan.observation.columns:
+        return scan.observation
     filters = sorted({a.filter for a in found if a.filter is not None})
     values = sorted({a.value for a in found if a.value is not None})
     types = _types(warehouse, scan, [*filters, *values])
     for sql in filters:
-        if types[sql] not in {"boolean", "unknown"}:
+        if types[sql] != "boolean" and not _names_unknown(scan, sql):
             raise WarehouseError(
                 f"metric source {scan.source.name!r}: filter {sql!r} is of type {types[sql]}; "
                 "it must be a condition"
             )
     for sql in values:
-        if not types[sql].startswith(_NUMBERS):
+        if not types[sql].startswith(_NUMBERS) and not _names_unknown(scan, sql):
             raise WarehouseError(
                 f"metric source {scan.source.name!r}: value {sql!r} is of type {types[sql]}; "
                 "it must be a number"
             )
     return replace(scan.observation, expressions=types)
+
+
+def _names_unknown(scan: Scan, sql: str) -> bool:
+    """Return whether an expression is over a column that has no value in any file."""
+    columns = scan.expression(sql).find_all(exp.Column)
+    return any(scan.observation.columns.get(column.name) == "unknown" for column in columns)
 
 
 def _types(warehouse: Warehouse, scan: Scan, wanted: list[str]) -> dict[str, str]:

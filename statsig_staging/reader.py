@@ -161,7 +161,7 @@ def _unknown(what: str, chosen: Iterable[str], known: Iterable[str]) -> list[str
     known = tuple(known)
     return [
         f"{what} {name!r} is not known{expressions.suggestion(name, known)}; "
-        f"choose from {', '.join(known)}"
+        f"choose one of {', '.join(known)}"
         for name in chosen
         if name not in known
     ]

@@ -25,8 +25,9 @@ class SourceFile:
         columns: Column → Athena type.
         days: UTC days of its rows that count for the source, in order; unknown for a SQL source.
         misplaced: Rows whose partition is too far from their day; they are left out.
-        nulls: Column → rows without a value, for the unit columns of the source.
+        nulls: Column → rows without a value or with an empty one, for the unit columns of the source.
         column_bytes: Column → compressed bytes; one entry under no name for a format read whole.
+        delimiter: What separates the values of a CSV file.
     """
 
     path: str
@@ -39,6 +40,7 @@ class SourceFile:
     misplaced: int = 0
     nulls: Mapping[str, int] = field(default_factory=dict)
     column_bytes: Mapping[str, int] = field(default_factory=dict)
+    delimiter: str = ""
 
     def bytes_of(self, columns: Iterable[str]) -> int:
         """Return the compressed bytes that reading ``columns`` takes."""

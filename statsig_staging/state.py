@@ -243,6 +243,7 @@ _FILES_SCHEMA = pa.schema(
         ("misplaced", pa.int64()),
         ("nulls", pa.string()),
         ("column_bytes", pa.string()),
+        ("delimiter", pa.string()),
     ]
 )
 

@@ -12,7 +12,6 @@ from sqlglot import exp
 
 from statsig_staging import display, documents, words
 from statsig_staging.config import Experiment
-from statsig_staging.reader import ExperimentStatus, TableStatus
 from statsig_staging.names import experiment_table
 from statsig_staging.plan import (
     Batch,
@@ -31,6 +30,7 @@ from statsig_staging.plan import (
     Table,
 )
 from statsig_staging.progress import Bars, Lines, Watch
+from statsig_staging.reader import ExperimentStatus, TableStatus
 from statsig_staging.results import (
     BatchFinished,
     LoadPublished,

@@ -45,7 +45,9 @@ def test_a_name_that_looks_hashed_gets_a_hash_of_its_own() -> None:
     assert legal_name("a_x0123456789") == "a_x0123456789_xe130aaaee7"
 
 
-@pytest.mark.parametrize("name", ["a_x012345678", "a_x0123456789a", "a_x012345678g", "ax0123456789"])
+@pytest.mark.parametrize(
+    "name", ["a_x012345678", "a_x0123456789a", "a_x012345678g", "ax0123456789"]
+)
 def test_a_name_that_only_resembles_a_hashed_one_stays(name: str) -> None:
     """Nine or eleven digits, another letter, no underscore: no name becomes that."""
     assert legal_name(name) == name

@@ -653,7 +653,9 @@ def test_a_missing_column_is_named() -> None:
     columns = {name: kind for name, kind in COLUMNS["events"].items() if name != "ts"}
     events = daily("events", 1, columns=columns)
 
-    with pytest.raises(WarehouseError, match=r"source 'events' has no column 'ts'.*amount_cents"):
+    with pytest.raises(
+        WarehouseError, match=r"source 'events' has no timestamp column 'ts'.*amount_cents"
+    ):
         build_plan(make_request(events))
 
 

@@ -14,7 +14,6 @@ from statsig_staging.state import (
     read_loads,
     write_files,
 )
-from statsig_staging.warehouses.base import Stamp
 from tests.factories import (
     daily,
     day,
@@ -25,7 +24,6 @@ from tests.factories import (
 )
 from tests.fakes.warehouse import RecordingWarehouse
 
-STAMP = Stamp(load_id="a", step="publish")
 LOAD = make_published(
     definitions={"exposures": "1f", "source web events": "it's"},
     sources={
@@ -45,7 +43,7 @@ def test_a_load_comes_back_as_it_was_published() -> None:
     """Every attribute of it, through one row of a table."""
     warehouse = RecordingWarehouse()
 
-    publish(warehouse, "123", LOAD, STAMP)
+    publish(warehouse, "123", LOAD, [])
 
     assert read_loads(warehouse, "statsig_staging", "123") == (LOAD,)
 
@@ -58,7 +56,7 @@ def test_what_the_next_load_plans_with_comes_back(attribute: str) -> None:
     """Days are dates, digests are by day, snapshot ids keep every bit."""
     warehouse = RecordingWarehouse()
 
-    publish(warehouse, "123", LOAD, STAMP)
+    publish(warehouse, "123", LOAD, [])
 
     (load,) = read_loads(warehouse, "statsig_staging", "123")
     assert getattr(load, attribute) == getattr(LOAD, attribute)
@@ -70,7 +68,7 @@ def test_the_moment_of_publishing_is_utc(zone: tzinfo) -> None:
     warehouse = RecordingWarehouse()
     moment = LOAD.published_at.astimezone(zone)
 
-    publish(warehouse, "123", replace(LOAD, published_at=moment), STAMP)
+    publish(warehouse, "123", replace(LOAD, published_at=moment), [])
 
     (row,) = warehouse.appended["loads_123"].to_pylist()
     (load,) = read_loads(warehouse, "statsig_staging", "123")
@@ -84,7 +82,7 @@ def test_publishing_is_one_append() -> None:
     """Nothing else is written, so a load is published or it is not."""
     warehouse = RecordingWarehouse()
 
-    publish(warehouse, "123", LOAD, STAMP)
+    publish(warehouse, "123", LOAD, [])
 
     assert list(warehouse.appended) == ["loads_123"]
     assert not warehouse.writes
@@ -95,7 +93,7 @@ def test_the_highest_number_is_the_current_load() -> None:
     """Rows come in any order."""
     warehouse = RecordingWarehouse()
     for number in (2, 10, 1):
-        publish(warehouse, "123", make_published(number=number), STAMP)
+        publish(warehouse, "123", make_published(number=number), [])
 
     loads = read_loads(warehouse, "statsig_staging", "123")
 
@@ -114,7 +112,7 @@ def test_experiments_have_their_own_loads() -> None:
     """One experiment's load is none of another's."""
     warehouse = RecordingWarehouse()
 
-    publish(warehouse, "123", LOAD, STAMP)
+    publish(warehouse, "123", LOAD, [])
 
     assert read_loads(warehouse, "statsig_staging", "124") == ()
 

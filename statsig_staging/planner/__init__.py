@@ -3,6 +3,6 @@
 Pure: nothing here reads a file, a warehouse or a clock.
 """
 
-from statsig_staging.planner.load import LoadRequest, build_plan
+from statsig_staging.planner.load import LoadRequest, build_plan, sighting
 
-__all__ = ["LoadRequest", "build_plan"]
+__all__ = ["LoadRequest", "build_plan", "sighting"]

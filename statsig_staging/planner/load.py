@@ -72,6 +72,11 @@ class LoadRequest:
         names = {term.aggregate.source for statistic in self.statistics for term in statistic.terms}
         return tuple(self.project.metric_source(name) for name in sorted(names))
 
+    @property
+    def sources(self) -> tuple[AssignmentSource | MetricSource, ...]:
+        """All sources that the experiment reads."""
+        return (self.assignment_source, *self.metric_sources)
+
     def scan(self, source: AssignmentSource | MetricSource) -> Scan:
         """Return how the experiment reads a source."""
         return Scan(source, self.observations[source.name], self.experiment)
@@ -109,8 +114,8 @@ def check_sources(request: LoadRequest) -> None:
     scan.check()
     scan.check_identifier("experiment_id", source.experiment_id)
     scan.check_identifier("group_id", source.group_id)
-    for column in source.context.values():
-        scan.column(column)
+    for name, column in source.context.items():
+        scan.check_column(f"context.{name}", column)
     for metric_source in request.metric_sources:
         request.scan(metric_source).check()
 
@@ -142,6 +147,8 @@ def define(request: LoadRequest) -> dict[str, str]:
             length=16,
         ),
     }
+    for each in request.sources:
+        found[f"sighting {each.name}"] = sighting(each, experiment.unit)
     for source in request.metric_sources:
         columns = aggregates.aggregates_of(request.statistics, source.name)
         found[f"source {source.name}"] = digest(

@@ -41,34 +41,47 @@ class Scan:
 
     def check(self) -> None:
         """Raise a WarehouseError where a column is missing or of a type that cannot serve."""
-        kind = self._type(self.source.timestamp)
-        if kind != "date" and not kind.startswith("timestamp"):
-            raise self._wrong_type(
-                "timestamp", self.source.timestamp, kind, "a timestamp or a date"
-            )
+        self._check_type("timestamp", self.source.timestamp, _is_time, "a timestamp or a date")
         self.check_identifier(f"units.{self.experiment.unit}", self.unit_column)
-        if self.source.partition is not None:
-            self._type(self.source.partition.column)
+        partition = self.source.partition
+        if partition is not None:
+            self._check_type(
+                "partition.column",
+                partition.column,
+                lambda kind: _can_be_date(kind, partition),
+                "a date, a timestamp or a string, or an integer with a format",
+            )
 
     def check_identifier(self, setting: str, column: str) -> None:
         """Raise a WarehouseError where a column cannot be an id."""
-        kind = self._type(column)
-        if kind not in _IDENTIFIER_TYPES:
-            raise self._wrong_type(setting, column, kind, "a string, an integer or a UUID")
-
-    def _wrong_type(self, setting: str, column: str, kind: str, wanted: str) -> WarehouseError:
-        return WarehouseError(
-            f"source {self.source.name!r}: {setting} column {column!r} is of type {kind}; "
-            f"it must be {wanted}"
+        self._check_type(
+            setting, column, _IDENTIFIER_TYPES.__contains__, "a string, an integer or a UUID"
         )
 
-    def _type(self, column: str) -> str:
+    def check_column(self, setting: str, column: str) -> None:
+        """Raise a WarehouseError where the source has no such column."""
+        self._type(column, setting)
+
+    def _check_type(
+        self, setting: str, column: str, serves: Callable[[str], bool], wanted: str
+    ) -> None:
+        kind = self._type(column, setting)
+        if kind != "unknown" and not serves(kind):
+            raise WarehouseError(
+                f"source {self.source.name!r}: {setting} column {column!r} is of type {kind}; "
+                f"it must be {wanted}"
+            )
+
+    def _type(self, column: str, setting: str = "") -> str:
         columns = self.observation.columns
+        if not columns:
+            return "unknown"
         if column.lower() not in columns:
             near = expressions.suggestion(column.lower(), columns)
+            what = f"{setting} column" if setting else "column"
             raise WarehouseError(
-                f"source {self.source.name!r} has no column {column!r}{near} "
-                f"(columns: {', '.join(columns) or 'none'})"
+                f"source {self.source.name!r} has no {what} {column!r}{near} "
+                f"(columns: {', '.join(columns)})"
             )
         return columns[column.lower()]
 
@@ -104,7 +117,7 @@ class Scan:
         if kind.endswith("time zone"):
             utc = exp.AtTimeZone(this=column, zone=exp.Literal.string("UTC"))
             return exp.cast(utc, "timestamp(6)", dialect=templates.DIALECT)
-        if kind == "date":
+        if kind in {"date", "unknown"}:
             return exp.cast(column, "timestamp(6)", dialect=templates.DIALECT)
         return column
 
@@ -316,6 +329,16 @@ def _joined(parts: Iterable[tuple[date, ...]], most: int) -> tuple[tuple[date, .
         else:
             joined.append(part)
     return tuple(joined)
+
+
+def _is_time(kind: str) -> bool:
+    return kind == "date" or kind.startswith("timestamp")
+
+
+def _can_be_date(kind: str, partition: Partition) -> bool:
+    if kind in {"tinyint", "smallint", "integer", "bigint"}:
+        return partition.format is not None
+    return kind == "varchar" or _is_time(kind)
 
 
 def parameter(name: str, kind: str) -> exp.Expr:

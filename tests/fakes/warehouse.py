@@ -70,9 +70,11 @@ class RecordingWarehouse:
             version=self._next_version(write.target, stamp),
         )
 
-    def append(self, target: Table, rows: pa.Table, stamp: Stamp) -> TableVersion:
+    def put_rows(
+        self, target: Table, rows: pa.Table, stamp: Stamp, *, replace: bool
+    ) -> TableVersion:
         """Keep rows."""
-        kept = self.appended.get(target.name.catalog)
+        kept = None if replace else self.appended.get(target.name.catalog)
         self.appended[target.name.catalog] = (
             rows if kept is None else pa.concat_tables([kept, rows])
         )
@@ -94,10 +96,17 @@ class RecordingWarehouse:
         """Make a version the current one."""
         self.versions[table.name.catalog] = version
 
-    def size(self, table: Table) -> TableSize:
+    def size(self, table: Table, version: TableVersion | None = None) -> TableSize:
         """Return the size of the appended rows."""
         rows = self.appended.get(table.name.catalog)
         return TableSize(rows=0 if rows is None else rows.num_rows, bytes=0, files=0)
+
+    def swap_object(self, key: str, before: bytes | None, after: bytes) -> bool:
+        """Keep a file if it is still as it was."""
+        if self.objects.get(key) != before:
+            return False
+        self.objects[key] = after
+        return True
 
     def put_object(self, key: str, data: bytes) -> None:
         """Keep a file."""

@@ -48,7 +48,8 @@ def mapped_errors() -> Iterator[None]:
 
 
 def _message(error: Exception) -> str:
-    return " ".join(str(error).split())
+    """Return what a driver said, on one line and without the statement that it quotes."""
+    return " ".join(str(error).split()).split(" LINE 1: ")[0]
 
 
 @contextlib.contextmanager

@@ -5,24 +5,20 @@ from __future__ import annotations
 import glob
 import re
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 from sqlglot import exp
 
-from statsig_staging.errors import SourceFileError, WarehouseError
-from statsig_staging.sources import SourceFile
+from statsig_staging.errors import WarehouseError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from statsig_staging.config import Partition
-    from statsig_staging.warehouses.base import Sighting
+    from statsig_staging.sources import SourceFile
+
 
 _FORMATS = {
     ".parquet": "parquet",
@@ -159,11 +155,14 @@ def normal_type(kind: str) -> str:
     """Return the type under which a column is offered to statements."""
     if kind.startswith("timestamp") and not kind.endswith("time zone"):
         return "timestamp(6)"
-    return {"uuid": "varchar", "unknown": "varchar", "json": "varchar"}.get(kind, kind)
+    return {"uuid": "varchar", "json": "varchar"}.get(kind, kind)
 
 
 def common_type(kinds: Iterable[str]) -> str:
-    """Return the type that holds the values of all ``kinds``; a source's schema is that of all its files."""
+    """Return the type that holds the values of all ``kinds``; a source's schema is that of all its files.
+
+    A column that has no value in any file is ``unknown``: it may stand for anything.
+    """
     found = {kind for kind in kinds if kind != "unknown"}
     if len(found) <= 1:
         return normal_type(next(iter(found), "unknown"))
@@ -186,252 +185,52 @@ def merged_columns(files: Iterable[SourceFile]) -> dict[str, str]:
     return {name: common_type(found) for name, found in kinds.items()}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Glance:
-    """What a file's footer or head tells, before any row is read."""
-
-    rows: int
-    columns: Mapping[str, str]
-    nulls: Mapping[str, int]
-    column_bytes: Mapping[str, int]
-    span: tuple[date, date] | None = None
-
-
-def observe_file(
-    path: Path, sighting: Sighting, root: Path, connection: duckdb.DuckDBPyConnection
-) -> SourceFile:
-    """Return what one source file holds.
-
-    A Parquet file is known by its footer; its rows are read only where the footer cannot tell their days.
-
-    Raises:
-        SourceFileError: If the file cannot be read.
-    """
-    stat = path.stat()
-    folders = folder_columns(path, root)
-    try:
-        glance = _glance(path, sighting, connection)
-        columns = {**glance.columns, **{key: folder_type(value) for key, value in folders.items()}}
-        days, misplaced = _days(path, sighting, columns, folders, glance, connection, root)
-    except (duckdb.Error, pa.ArrowException, OSError) as error:
-        raise SourceFileError(f"{path}: cannot be read: {_first_line(error)}") from error
-    return SourceFile(
-        path=str(path),
-        size=stat.st_size,
-        modified_ns=stat.st_mtime_ns,
-        changed_ns=stat.st_ctime_ns,
-        rows=glance.rows,
-        columns=columns,
-        days=days,
-        misplaced=misplaced,
-        nulls=glance.nulls,
-        column_bytes=glance.column_bytes,
-    )
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-
-
-def _glance(path: Path, sighting: Sighting, connection: duckdb.DuckDBPyConnection) -> _Glance:
-    if file_format(path) == "parquet":
-        return _glance_parquet(path, sighting)
-    if path.stat().st_size == 0:
-        return _Glance(rows=0, columns={}, nulls={}, column_bytes={})
-    return _glance_text(path, sighting, connection)
-
-
-def _glance_parquet(path: Path, sighting: Sighting) -> _Glance:
-    footer = pq.read_metadata(path)
-    schema = footer.schema.to_arrow_schema()
-    columns = {name.lower(): arrow_type(kind) for name, kind in zip(schema.names, schema.types)}  # noqa: B905
-    sizes: dict[str, int] = {}
-    nulls: dict[str, int] = {}
-    bounds: list[tuple[date, date] | None] = []
-    for group in range(footer.num_row_groups):
-        for index in range(footer.num_columns):
-            chunk = footer.row_group(group).column(index)
-            name = chunk.path_in_schema.split(".")[0].lower()
-            sizes[name] = sizes.get(name, 0) + chunk.total_compressed_size
-            if name in sighting.units and chunk.statistics is not None:
-                nulls[name] = nulls.get(name, 0) + (chunk.statistics.null_count or 0)
-            if sighting.timestamp is not None and name == sighting.timestamp.lower():
-                bounds.append(_bounds(chunk))
-    known = [bound for bound in bounds if bound is not None]
-    span = None
-    if known and len(known) == len(bounds):
-        span = (min(low for low, _ in known), max(high for _, high in known))
-    return _Glance(
-        rows=footer.num_rows, columns=columns, nulls=nulls, column_bytes=sizes, span=span
-    )
-
-
-def _bounds(chunk: pq.ColumnChunkMetaData) -> tuple[date, date] | None:
-    statistics = chunk.statistics
-    if statistics is None or not statistics.has_min_max:
-        return None
-    try:
-        low, high = statistics.min, statistics.max
-    except (ValueError, pa.ArrowException):
-        return None
-    if not isinstance(low, date) or not isinstance(high, date):
-        return None
-    return _day(low), _day(high)
-
-
-def _day(value: date) -> date:
-    return value.date() if isinstance(value, datetime) else value
-
-
-def _glance_text(path: Path, sighting: Sighting, connection: duckdb.DuckDBPyConnection) -> _Glance:
-    reader = table_function([str(path)], file_format(path))
-    described = connection.execute(f"DESCRIBE SELECT * FROM {reader.sql('duckdb')}").fetchall()
-    columns = {str(row[0]).lower(): duckdb_type(str(row[1])) for row in described}
-    wanted = [name for name in sighting.units if name in columns]
-    counts = [exp.Count(this=exp.Star())]
-    counts += [exp.Count(this=exp.column(name, quoted=True)) for name in wanted]
-    query = exp.select(*counts).from_(reader)
-    rows, *present = connection.execute(query.sql("duckdb")).fetchall()[0]
-    size = path.stat().st_size
-    return _Glance(
-        rows=rows,
-        columns=columns,
-        nulls={name: rows - count for name, count in zip(wanted, present, strict=True)},
-        column_bytes={"": size},
-    )
-
-
-def _days(
-    path: Path,
-    sighting: Sighting,
-    columns: Mapping[str, str],
-    folders: Mapping[str, str | None],
-    glance: _Glance,
-    connection: duckdb.DuckDBPyConnection,
-    root: Path,
-) -> tuple[tuple[date, ...], int]:
-    """Return the days of the rows that count, and the number of rows too far from their partition."""
-    if sighting.timestamp is None or not glance.rows:
-        return (), 0
-    if not _is_time(columns.get(sighting.timestamp.lower(), "")):
-        return (), 0
-    partition = sighting.partition
-    if glance.span is not None and glance.span[0] == glance.span[1]:
-        if partition is None:
-            return (glance.span[0],), 0
-        laid = folder_date(folders, partition)
-        if laid is not None:
-            near = is_near(glance.span[0], laid, partition)
-            return ((glance.span[0],), 0) if near else ((), glance.rows)
-    return _scan_days(path, sighting, columns, connection, root)
-
-
-def _is_time(kind: str) -> bool:
-    return kind == "date" or kind.startswith("timestamp")
-
-
-def folder_date(folders: Mapping[str, str | None], partition: Partition) -> date | None:
-    """Return the date of the folder that a file lies in, where the partition column is a folder."""
-    return partition_date(folders.get(partition.column.lower()), partition)
-
-
-def partition_date(value: object, partition: Partition) -> date | None:
-    """Return the date that a value of the partition column stands for."""
-    match value:
-        case datetime():
-            return value.date()
-        case date():
-            return value
-        case str():
-            try:
-                return datetime.strptime(value, partition.format or "%Y-%m-%d").date()  # noqa: DTZ007
-            except ValueError:
-                return None
-        case int() if partition.format is not None:
-            return partition_date(str(value), partition)
-        case _:
-            return None
-
-
-def is_near(day: date, laid: date, partition: Partition) -> bool:
-    """Return whether a row of ``day`` may lie in the partition of the date ``laid``."""
-    early, late = timedelta(days=partition.early), timedelta(days=partition.late)
-    return day - early <= laid <= day + late
-
-
-def _scan_days(
-    path: Path,
-    sighting: Sighting,
-    columns: Mapping[str, str],
-    connection: duckdb.DuckDBPyConnection,
-    root: Path,
-) -> tuple[tuple[date, ...], int]:
-    file = SourceFile(path=str(path), size=0, modified_ns=0, changed_ns=0, rows=0, columns=columns)
-    relation = source_relation([file], merged_columns([file]), root)
-    timestamp = exp.column(str(sighting.timestamp).lower(), quoted=True)
-    day = exp.cast(timestamp, exp.DataType.build("date"))
-    laid = (
-        exp.column(sighting.partition.column.lower(), quoted=True)
-        if sighting.partition is not None
-        else exp.null()
-    )
-    query = (
-        exp.select(day, laid, exp.Count(this=exp.Star()))
-        .from_(relation.subquery("s"))
-        .group_by(exp.Literal.number(1), exp.Literal.number(2))
-    )
-    days: set[date] = set()
-    misplaced = 0
-    for found, value, rows in connection.execute(query.sql("duckdb")).fetchall():
-        if found is None:
-            continue
-        if sighting.partition is None:
-            days.add(found)
-            continue
-        partition = partition_date(value, sighting.partition)
-        if partition is not None and is_near(found, partition, sighting.partition):
-            days.add(found)
-        else:
-            misplaced += rows
-    return tuple(sorted(days)), misplaced
-
-
 def table_function(
     paths: Sequence[str],
     kind: str,
     *,
     folders: Mapping[str, str] | None = None,
-    types: Mapping[str, str] | None = None,
+    delimiter: str = ",",
 ) -> exp.Table:
     """Return the DuckDB table function that reads files of one format.
 
     Args:
         paths: The files.
-        kind: ``parquet``, ``csv`` or ``json``.
+        kind: ``parquet``, ``csv`` or ``json``; the columns of a CSV file are all text.
         folders: Columns from ``key=value`` folders → type.
-        types: Types of text columns, for CSV.
+        delimiter: The delimiter of CSV files.
     """
-    arguments: list[exp.Expr] = [
-        exp.Array(expressions=[exp.Literal.string(path) for path in paths])
-    ]
     options: dict[str, exp.Expr] = {"hive_partitioning": exp.convert(bool(folders))}
     if folders:
         options["hive_types"] = _struct(folders)
     if len(paths) > 1:
         options["union_by_name"] = exp.true()
     if kind == "csv":
-        options |= {"header": exp.true(), "sample_size": exp.Literal.number(-1)}
-        if types:
-            options["types"] = _struct(types)
+        options |= {
+            "header": exp.true(),
+            "all_varchar": exp.true(),
+            "delim": exp.Literal.string(delimiter),
+            "quote": exp.Literal.string('"'),
+            "escape": exp.Literal.string('"'),
+            "comment": exp.Literal.string(""),
+            "skip": exp.Literal.number(0),
+            "strict_mode": exp.true(),
+            "null_padding": exp.false(),
+        }
     if kind == "json":
         options |= {
             "format": exp.Literal.string("newline_delimited"),
+            "records": exp.Literal.string("true"),
             "sample_size": exp.Literal.number(-1),
         }
-    arguments += [
-        exp.EQ(this=exp.column(name), expression=value) for name, value in options.items()
-    ]
-    return exp.Table(this=exp.Anonymous(this=_READERS[kind], expressions=arguments))
+    return call(_READERS[kind], paths, options)
+
+
+def call(function: str, paths: Sequence[str], options: Mapping[str, exp.Expr]) -> exp.Table:
+    """Return a call of a DuckDB table function over files, with named options."""
+    listed = exp.Array(expressions=[exp.Literal.string(path) for path in paths])
+    named = [exp.EQ(this=exp.column(name), expression=value) for name, value in options.items()]
+    return exp.Table(this=exp.Anonymous(this=function, expressions=[listed, *named]))
 
 
 def _struct(types: Mapping[str, str]) -> exp.Expr:
@@ -454,6 +253,7 @@ class _Alike:
 
     kind: str
     folders: tuple[str, ...]
+    delimiter: str
     files: list[SourceFile] = field(default_factory=list)
 
 
@@ -466,10 +266,10 @@ def source_relation(
     """
     if not files:
         return _empty(columns)
-    groups: dict[tuple[str, tuple[str, ...]], _Alike] = {}
+    groups: dict[tuple[str, tuple[str, ...], str], _Alike] = {}
     for file in files:
         folders = tuple(sorted(folder_columns(Path(file.path), root)))
-        key = (file_format(file.path), folders)
+        key = (file_format(file.path), folders, file.delimiter)
         groups.setdefault(key, _Alike(*key)).files.append(file)
     selects = [_select(group, columns) for group in groups.values()]
     query: exp.Query = selects[0]
@@ -486,36 +286,40 @@ def _empty(columns: Mapping[str, str]) -> exp.Query:
 
 
 def _select(group: _Alike, columns: Mapping[str, str]) -> exp.Select:
-    held = merged_columns(group.files)
-    natural = _natural_types(group.files)
+    natural = _natural_types(group)
     folders = {name: columns[name] for name in group.folders}
-    text = {name: columns[name] for name in held if name not in folders}
     reader = table_function(
         [file.path for file in group.files],
         group.kind,
-        folders=folders,
-        types=text if group.kind == "csv" else None,
+        folders={name: _sql_type(kind) for name, kind in folders.items()},
+        delimiter=group.delimiter,
     )
     projections = []
     for name, kind in columns.items():
         column: exp.Expr = exp.column(name, quoted=True)
-        if name not in held:
+        if name not in natural:
             column = _cast(exp.null(), kind)
-        elif group.kind != "csv" and name not in folders and natural[name] != kind:
+        elif name not in folders and natural[name] != kind:
             column = _cast(column, kind)
         projections.append(exp.alias_(column, name, quoted=True))
     return exp.select(*projections, copy=False).from_(reader, copy=False)
 
 
-def _natural_types(files: Iterable[SourceFile]) -> dict[str, str]:
+def _natural_types(group: _Alike) -> dict[str, str]:
+    """Return the types under which DuckDB reads the files' columns."""
     kinds: dict[str, set[str]] = {}
-    for file in files:
+    for file in group.files:
         for name, kind in file.columns.items():
-            kinds.setdefault(name, set()).add(kind)
+            kinds.setdefault(name, set()).add("varchar" if group.kind == "csv" else kind)
     return {
         name: next(iter(found)) if len(found) == 1 else "mixed" for name, found in kinds.items()
     }
 
 
 def _cast(node: exp.Expr, kind: str) -> exp.Expr:
-    return exp.cast(node, exp.DataType.build(kind, dialect="athena", udt=True))
+    return exp.cast(node, exp.DataType.build(_sql_type(kind), dialect="athena", udt=True))
+
+
+def _sql_type(kind: str) -> str:
+    """Return the type of a column in statements; one of which nothing is known is text."""
+    return "varchar" if kind == "unknown" else kind

@@ -20,6 +20,7 @@ from statsig_staging.sources import TableObservation
 from statsig_staging.warehouses.base import TableSize, TableVersion, Traits, WriteStats
 from statsig_staging.warehouses.local import dialect, files
 from statsig_staging.warehouses.local.drivers import locked, mapped_errors
+from statsig_staging.warehouses.local.glances import observe_file
 from statsig_staging.warehouses.local.merging import MergeSource
 from statsig_staging.warehouses.local.parquet import copy_rows
 from statsig_staging.warehouses.local.statements import Statements
@@ -123,7 +124,7 @@ class LocalWarehouse:
             if before is not None and _is_untouched(path, before):
                 found.append(before)
             else:
-                found.append(files.observe_file(path, sighting, self._root, self._duckdb))
+                found.append(observe_file(path, sighting, self._root, self._duckdb))
         return TableObservation(
             table=sighting.table, columns=files.merged_columns(found), files=tuple(found)
         )
