@@ -25,6 +25,7 @@ from pyiceberg.io.pyarrow import (
 from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
 from pyiceberg.partitioning import UNPARTITIONED_PARTITION_SPEC, PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
+from pyiceberg.table.update import SetCurrentSchemaUpdate
 from pyiceberg.table.update.snapshot import ExpireSnapshots, ManageSnapshots
 from pyiceberg.transforms import IdentityTransform
 from pyiceberg.typedef import Record
@@ -327,9 +328,22 @@ class TableChange:
 
 
 def restore(table: IcebergTable, snapshot_id: int) -> None:
-    """Make an earlier snapshot the current one again."""
-    with table.manage_snapshots() as manage:
+    """Make an earlier snapshot the current one again, with the columns that it had."""
+    transaction = table.transaction()
+    with ManageSnapshots(transaction) as manage:
         manage.set_current_snapshot(snapshot_id=snapshot_id)
+    schema_id = schema_at(table, snapshot_id).schema_id
+    if schema_id != transaction.table_metadata.current_schema_id:
+        transaction._stage((SetCurrentSchemaUpdate(schema_id=schema_id),), ())  # noqa: SLF001
+    transaction.commit_transaction()
+
+
+def schema_at(table: IcebergTable, snapshot_id: int | None = None) -> Schema:
+    """Return the schema of a snapshot, by default the table's current one."""
+    snapshot = None if snapshot_id is None else table.snapshot_by_id(snapshot_id)
+    if snapshot is None or snapshot.schema_id is None:
+        return table.schema()
+    return table.schemas()[snapshot.schema_id]
 
 
 def _partition_spec(schema: Schema) -> PartitionSpec:

@@ -59,10 +59,10 @@ def experiment_table(table: str, experiment_id: str) -> TableName:
 def source_table(table: str, experiment_id: str, source: str) -> TableName:
     """Return the name of a table with one copy per experiment and source, ``<table>_<id>_<source>``.
 
-    Where the id contains ``_`` the boundary between id and source is not readable from the name,
+    Where the id's part contains ``_`` the boundary between id and source is not readable from the name,
     so it ends in a hash of the pair.
     """
     name = f"{table}_{legal_name(experiment_id)}_{legal_name(source)}"
-    if "_" in experiment_id:
+    if "_" in legal_name(experiment_id):
         name = _hashed(name, experiment_id, source)
     return TableName(catalog=name, folder=f"{table}_{legal_name(source)}")

@@ -63,18 +63,23 @@ def test_a_full_load_is_what_the_definitions_say(scenario: Scenario) -> None:
             compare(world, engine, scenario.through)
 
 
-@seed(20260102)
-@settings(QUIET, max_examples=60)
-@given(histories())
-def test_sequences(history: tuple[Scenario, int, tuple[Turn, ...]]) -> None:
+@pytest.mark.parametrize("part", range(2))
+def test_sequences(part: int) -> None:
     """Sixty sequences of edits and loads, each load compared with the definitions."""
-    play(*history)
+    sequences(20260102 + part, 30)
 
 
 @pytest.mark.slow
-@seed(20260103)
-@settings(QUIET, max_examples=600)
-@given(histories())
-def test_many_sequences(history: tuple[Scenario, int, tuple[Turn, ...]]) -> None:
+@pytest.mark.parametrize("part", range(6))
+def test_many_sequences(part: int) -> None:
     """Six hundred more."""
+    sequences(20270102 + part, 100)
+
+
+def sequences(number: int, count: int) -> None:
+    """Play ``count`` histories, always the same ones for a number."""
+    seed(number)(settings(QUIET, max_examples=count)(given(histories())(_play)))()
+
+
+def _play(history: tuple[Scenario, int, tuple[Turn, ...]]) -> None:
     play(*history)

@@ -2,6 +2,7 @@
 
 import random
 import shutil
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 
@@ -124,6 +125,35 @@ def play_kills(world: World, points: slice, refresh: str) -> None:
 def test_a_kill_at_every_tenth_boundary(world: World) -> None:
     """An incremental load with every kind of step, killed at every tenth boundary."""
     play_kills(world, slice(0, None, 10), "incremental")
+
+
+def test_a_full_refresh_that_died_leaves_no_column_behind(world: World) -> None:
+    """A metric that is dropped, lost with a refresh that dies, and put back, has all its days."""
+    through = START + timedelta(days=3)
+    both = world.scenario
+    one = replace(
+        both,
+        experiment=replace(both.experiment, metrics=both.experiment.metrics[1:]),
+        metric_definitions=both.metric_definitions[1:],
+    )
+    passed = load(world.folder, through, "incremental")
+    world.scenario = one
+    world.write_definition()
+    passed = load(world.folder, through, "full")
+    assert passed is not None
+    world.scenario = both
+    world.write_definition()
+    assert load(world.folder, through, "full") is not None
+    world.scenario = one
+    world.write_definition()
+    assert load(world.folder, through, "full", kill_at=len(passed) - 20) is None
+    world.scenario = both
+    world.write_definition()
+
+    assert load(world.folder, through, "incremental") is not None
+
+    with staging.connect(staging.load_project(world.folder), now=lambda: NOW) as engine:
+        compare(world, engine, through)
 
 
 @pytest.mark.slow

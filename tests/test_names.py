@@ -163,7 +163,6 @@ def test_a_source_called_like_the_hash_of_a_pair_has_another_table() -> None:
     assert source_table("t", "a", source).catalog != source_table("t", "a_b", "c").catalog
 
 
-@pytest.mark.xfail(reason="a hash inside a name is taken as written", strict=True)
 def test_a_source_that_begins_like_the_hash_of_an_id_has_another_table() -> None:
     """Where the id ends and the source begins is told apart."""
     source = f"{legal_name('a-b').removeprefix('a_')}_c"

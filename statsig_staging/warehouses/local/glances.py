@@ -93,7 +93,8 @@ def _glance_parquet(
     footer = pq.read_metadata(path)
     schema = footer.schema.to_arrow_schema()
     columns = {
-        name.lower(): files.arrow_type(kind) for name, kind in zip(schema.names, schema.types, strict=False)
+        name.lower(): files.arrow_type(kind)
+        for name, kind in zip(schema.names, schema.types, strict=False)
     }
     sizes: dict[str, int] = {}
     nulls: dict[str, int | None] = {}

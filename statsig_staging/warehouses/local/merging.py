@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     import duckdb
     from pyiceberg.manifest import DataFile
+    from pyiceberg.schema import Schema
     from pyiceberg.table import Table as IcebergTable
 
     from statsig_staging.plan import Merge
@@ -80,7 +81,11 @@ class MergeSource:
         return [row[0] for row in self._run(query)]  # type: ignore[misc]
 
     def merged(
-        self, present: IcebergTable | None, touched: Sequence[DataFile], day: date | None
+        self,
+        present: IcebergTable | None,
+        touched: Sequence[DataFile],
+        schema: Schema,
+        day: date | None,
     ) -> exp.Query:
         """Return the rows that the touched files hold after the merge, of one day where there are days."""
         new = (
@@ -97,7 +102,7 @@ class MergeSource:
             raise WarehouseError(f"there is no table {self._write.target.name.catalog}")
         kept = (
             exp.select(*self._named("t"))
-            .from_(files_relation(present, touched).subquery("t"))
+            .from_(files_relation(present, touched, schema).subquery("t"))
             .where(exp.not_(exp.Exists(this=self._matching())))
         )
         columns = self._write.target.columns

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import duckdb
+    from pyiceberg.schema import Schema
 
     from statsig_staging.plan import Column
 
@@ -25,7 +26,7 @@ def copy_rows(
     select: exp.Query,
     columns: Sequence[Column],
     *,
-    field_ids: Mapping[str, int],
+    schema: Schema,
     folder: Path,
     partition: date | None,
     split: bool,
@@ -36,36 +37,30 @@ def copy_rows(
         connection: DuckDB.
         select: The query.
         columns: The columns of the table, with their types.
-        field_ids: Column → Iceberg field id, which goes into the files.
+        schema: The table's schema, whose field ids go into the files; its other columns are null.
         folder: The table's data folder.
         partition: The ``ds`` of all rows, where it is one.
         split: Whether rows are written to one folder per ``ds``.
     """
     folder.mkdir(parents=True, exist_ok=True)
     place = folder / (uuid.uuid4().hex + ("" if split else ".parquet"))
-    cursor = connection.execute(
-        _copy(typed(select, columns), place, columns, field_ids, split=split)
-    )
+    given = {column.name for column in columns}
+    others = [field for field in schema.fields if field.name not in given]
+    rows_of = typed(select, columns, others)
+    cursor = connection.execute(_copy(rows_of, place, schema, split=split))
     names = [column[0] for column in cursor.description or ()]
     rows = (dict(zip(names, row, strict=True)) for row in cursor.fetchall())
     return list(_written(rows, partition))
 
 
-def _copy(
-    select: exp.Query,
-    place: Path,
-    columns: Sequence[Column],
-    field_ids: Mapping[str, int],
-    *,
-    split: bool,
-) -> str:
+def _copy(select: exp.Query, place: Path, schema: Schema, *, split: bool) -> str:
     ids = exp.Struct(
         expressions=[
             exp.PropertyEQ(
-                this=exp.to_identifier(column.name, quoted=True),
-                expression=exp.Literal.number(field_ids[column.name]),
+                this=exp.to_identifier(field.name, quoted=True),
+                expression=exp.Literal.number(field.field_id),
             )
-            for column in columns
+            for field in schema.fields
         ]
     )
     options = {

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from pyiceberg.catalog import Catalog
     from pyiceberg.manifest import DataFile
+    from pyiceberg.schema import Schema
     from pyiceberg.table import Table as IcebergTable
     from pyiceberg.types import NestedField
 
@@ -99,7 +100,9 @@ class Statements:
         tables = {name: iceberg.load_table(self._catalog, self._database, name) for name in names}
         return {
             f"{self._database}.{name}": {
-                field.name: _ATHENA_TYPES[str(field.field_type)] for field in table.schema().fields
+                field.name: _ATHENA_TYPES[str(field.field_type)]
+                for schema in table.schemas().values()
+                for field in schema.fields
             }
             for name, table in tables.items()
             if table is not None
@@ -111,16 +114,17 @@ class Statements:
             raise WarehouseError(f"table {node.db}.{node.name} does not exist")
         version = node.args.get("version")
         snapshot_id = int(version.expression.name) if version is not None else None
-        return files_relation(table, iceberg.data_files(table, snapshot_id))
+        current = iceberg.data_files(table, snapshot_id)
+        return files_relation(table, current, iceberg.schema_at(table, snapshot_id))
 
 
-def files_relation(table: IcebergTable, current: Sequence[DataFile]) -> exp.Query:
-    """Return the SELECT that reads data files of a staging table."""
-    fields = table.schema().fields
+def files_relation(table: IcebergTable, current: Sequence[DataFile], schema: Schema) -> exp.Query:
+    """Return the SELECT that reads data files of a staging table with the columns of a schema."""
+    fields = schema.fields
     if not current:
         nothing = [exp.alias_(_null(field), field.name, quoted=True) for field in fields]
         return exp.select(*nothing).where(exp.false())
-    evolved = len(table.schemas()) > 1
+    evolved = len(table.schemas()) > 1 or schema != table.schema()
     reader = _reader(_by_typical_size(current), fields if evolved else ())
     columns = (exp.column(field.name, quoted=True) for field in fields)
     return exp.select(*columns, copy=False).from_(reader, copy=False)
@@ -182,8 +186,10 @@ def _duckdb_type(field: NestedField) -> str:
     return kind.sql("duckdb")
 
 
-def typed(select: exp.Query, columns: Sequence[Column]) -> exp.Query:
-    """Return the query with exactly the given columns, in their types."""
+def typed(
+    select: exp.Query, columns: Sequence[Column], others: Sequence[NestedField] = ()
+) -> exp.Query:
+    """Return the query with exactly the given columns, in their types, and others as nulls."""
     projections = [
         exp.alias_(
             exp.cast(
@@ -195,6 +201,7 @@ def typed(select: exp.Query, columns: Sequence[Column]) -> exp.Query:
         )
         for column in columns
     ]
+    projections += [exp.alias_(_null(field), field.name, quoted=True) for field in others]
     return exp.select(*projections, copy=False).from_(select.subquery("q", copy=False), copy=False)
 
 

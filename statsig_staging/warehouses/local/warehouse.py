@@ -248,7 +248,7 @@ class LocalWarehouse:
             touched = iceberg.data_files(present, partitions=days) if present is not None else []
             added: list[WrittenFile] = []
             for part in [None] if days is None else days:
-                rows = source.merged(present, touched, part)
+                rows = source.merged(present, touched, change.schema, part)
                 added += self._copy(write.target, change, rows, part)
         return self._commit(write.target, change, touched, added, stamp, write.batches)
 
@@ -301,7 +301,7 @@ class LocalWarehouse:
             self._duckdb,
             select,
             target.columns,
-            field_ids=change.field_ids,
+            schema=change.schema,
             folder=self._table_folder(target) / "data",
             partition=partition,
             split=target.partitioned and partition is None,

@@ -1,0 +1,1231 @@
+-- exposure_counts: ReplacePartitions exposure_counts_123 2026-01-03, 2026-01-04
+-- fills 2026-01-03
+-- the same with {'ds': '2026-01-04', 'day_start': '2026-01-04 00:00:00', 'day_end': '2026-01-05 00:00:00'}
+SELECT
+  CAST('2026-01-03' AS DATE) AS ds,
+  COALESCE("s"."group_id", '') AS group_id,
+  COUNT(*) AS exposures,
+  COUNT(*) FILTER(WHERE
+    COALESCE("s"."user_id", '') = '') AS without_unit
+FROM "shop"."exposures" AS s
+WHERE
+  "s"."experiment_id" = '123'
+  AND (
+    "s"."exposed_at" >= CAST('2026-01-03 00:00:00' AS TIMESTAMP(6))
+    AND "s"."exposed_at" < CAST('2026-01-04 00:00:00' AS TIMESTAMP(6))
+  )
+GROUP BY
+  1,
+  2;
+
+-- exposures_left_out: check
+SELECT
+  COALESCE(SUM(c.without_unit), 0) AS without_unit,
+  COALESCE(SUM(c.exposures) FILTER(WHERE
+    c.group_id = ''), 0) AS without_group,
+  COALESCE(SUM(c.exposures) FILTER(WHERE
+    c.group_id <> '' AND FALSE), 0) AS unlisted,
+  MIN(c.group_id) FILTER(WHERE
+    c.group_id <> '' AND FALSE) AS unlisted_example
+FROM "statsig_staging"."exposure_counts_123" AS c;
+
+-- unit_day_exposures: ReplacePartitions unit_day_exposures_123 2026-01-03, 2026-01-04
+-- fills 2026-01-03
+-- the same with {'ds': '2026-01-04', 'day_start': '2026-01-04 00:00:00', 'day_end': '2026-01-05 00:00:00'}
+WITH by_group AS (
+  SELECT
+    e.unit_id,
+    e.ds,
+    e.group_id,
+    MIN(e.exposed_at) AS first_exposure,
+    MIN_BY("e"."device", ROW(e.exposed_at, "e"."device")) FILTER(WHERE
+      NOT "e"."device" IS NULL) AS "device",
+    MIN(e.exposed_at) FILTER(WHERE
+      NOT "e"."device" IS NULL) AS "device_at"
+  FROM (
+    SELECT
+      "s"."user_id" AS unit_id,
+      "s"."group_id" AS group_id,
+      "s"."exposed_at" AS exposed_at,
+      CAST('2026-01-03' AS DATE) AS ds,
+      "s"."group_id" AS "device"
+    FROM "shop"."exposures" AS s
+    WHERE
+      "s"."experiment_id" = '123'
+      AND (
+        "s"."exposed_at" >= CAST('2026-01-03 00:00:00' AS TIMESTAMP(6))
+        AND "s"."exposed_at" < CAST('2026-01-04 00:00:00' AS TIMESTAMP(6))
+      )
+      AND "s"."user_id" <> ''
+      AND "s"."group_id" <> ''
+  ) AS e
+  GROUP BY
+    e.unit_id,
+    e.ds,
+    e.group_id
+), ranked AS (
+  SELECT
+    g.unit_id,
+    g.ds,
+    g.first_exposure,
+    g.group_id,
+    MIN(g.group_id) OVER (PARTITION BY g.unit_id, g.ds) AS min_group_id,
+    MAX(g.group_id) OVER (PARTITION BY g.unit_id, g.ds) AS max_group_id,
+    LEAD(g.first_exposure) OVER (PARTITION BY g.unit_id, g.ds ORDER BY g.first_exposure, g.group_id) AS crossover_at,
+    ROW_NUMBER() OVER (PARTITION BY g.unit_id, g.ds ORDER BY g.first_exposure, g.group_id) AS place,
+    FIRST_VALUE("g"."device") OVER (
+      PARTITION BY g.unit_id, g.ds
+      ORDER BY "g"."device_at", "g"."device"
+      ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
+    ) AS "device"
+  FROM by_group AS g
+)
+SELECT
+  r.unit_id,
+  r.ds,
+  r.first_exposure,
+  r.group_id,
+  r.min_group_id,
+  r.max_group_id,
+  r.crossover_at,
+  "r"."device"
+FROM ranked AS r
+WHERE
+  r.place = 1;
+
+-- first_exposures: Merge first_exposures_123 by unit_id, deleting where is_deleted
+SELECT
+  t.unit_id,
+  f.group_id,
+  f.first_exposure,
+  f.first_exposure_ds,
+  f.crossover,
+  f.crossover_at,
+  f.unit_id IS NULL AS is_deleted,
+  "f"."device"
+FROM (
+  SELECT
+    t.unit_id
+  FROM (
+    SELECT
+      d.unit_id
+    FROM "statsig_staging"."unit_day_exposures_123" AS d
+    WHERE
+      d.ds IN (CAST('2026-01-03' AS DATE), CAST('2026-01-04' AS DATE))
+    UNION
+    SELECT
+      p.unit_id
+    FROM "statsig_staging"."unit_day_exposures_123" FOR VERSION AS OF 3 AS p
+    WHERE
+      p.ds IN (CAST('2026-01-03' AS DATE), CAST('2026-01-04' AS DATE))
+  ) AS t
+) AS t
+LEFT JOIN (
+  WITH units AS (
+    SELECT
+      d.unit_id,
+      MIN_BY(d.group_id, d.first_exposure) AS group_id,
+      MIN(d.first_exposure) AS first_exposure,
+      MIN(d.ds) AS first_exposure_ds,
+      MIN(d.min_group_id) <> MAX(d.max_group_id) AS crossover,
+      MIN_BY("d"."device", d.first_exposure) AS "device"
+    FROM (
+      SELECT
+        d.*
+      FROM "statsig_staging"."unit_day_exposures_123" AS d
+      JOIN (
+        SELECT
+          t.unit_id
+        FROM (
+          SELECT
+            d.unit_id
+          FROM "statsig_staging"."unit_day_exposures_123" AS d
+          WHERE
+            d.ds IN (CAST('2026-01-03' AS DATE), CAST('2026-01-04' AS DATE))
+          UNION
+          SELECT
+            p.unit_id
+          FROM "statsig_staging"."unit_day_exposures_123" FOR VERSION AS OF 3 AS p
+          WHERE
+            p.ds IN (CAST('2026-01-03' AS DATE), CAST('2026-01-04' AS DATE))
+        ) AS t
+      ) AS t
+        ON t.unit_id = d.unit_id
+    ) AS d
+    GROUP BY
+      d.unit_id
+  ), crossings AS (
+    SELECT
+      d.unit_id,
+      MIN(CASE WHEN d.group_id <> u.group_id THEN d.first_exposure ELSE d.crossover_at END) AS crossover_at
+    FROM (
+      SELECT
+        d.*
+      FROM "statsig_staging"."unit_day_exposures_123" AS d
+      JOIN (
+        SELECT
+          t.unit_id
+        FROM (
+          SELECT
+            d.unit_id
+          FROM "statsig_staging"."unit_day_exposures_123" AS d
+          WHERE
+            d.ds IN (CAST('2026-01-03' AS DATE), CAST('2026-01-04' AS DATE))
+          UNION
+          SELECT
+            p.unit_id
+          FROM "statsig_staging"."unit_day_exposures_123" FOR VERSION AS OF 3 AS p
+          WHERE
+            p.ds IN (CAST('2026-01-03' AS DATE), CAST('2026-01-04' AS DATE))
+        ) AS t
+      ) AS t
+        ON t.unit_id = d.unit_id
+    ) AS d
+    JOIN units AS u
+      ON u.unit_id = d.unit_id
+    WHERE
+      u.crossover
+    GROUP BY
+      d.unit_id
+  )
+  SELECT
+    u.unit_id,
+    u.group_id,
+    u.first_exposure,
+    u.first_exposure_ds,
+    u.crossover,
+    c.crossover_at,
+    "u"."device"
+  FROM units AS u
+  LEFT JOIN crossings AS c
+    ON c.unit_id = u.unit_id
+) AS f
+  ON f.unit_id = t.unit_id;
+
+-- exposures_summary: Replace exposures_summary_123
+WITH moves AS (
+  SELECT
+    f.first_exposure_ds AS ds,
+    f.group_id,
+    COUNT(*) AS entering,
+    0 AS leaving
+  FROM "statsig_staging"."first_exposures_123" AS f
+  GROUP BY
+    f.first_exposure_ds,
+    f.group_id
+  UNION ALL
+  SELECT
+    CAST(f.crossover_at AS DATE) AS ds,
+    f.group_id,
+    0 AS entering,
+    COUNT(*) AS leaving
+  FROM "statsig_staging"."first_exposures_123" AS f
+  WHERE
+    f.crossover AND TRUE
+  GROUP BY
+    CAST(f.crossover_at AS DATE),
+    f.group_id
+), daily AS (
+  SELECT
+    m.ds,
+    m.group_id,
+    SUM(m.entering) AS entering,
+    SUM(m.leaving) AS leaving
+  FROM moves AS m
+  GROUP BY
+    m.ds,
+    m.group_id
+), grid AS (
+  SELECT
+    d.ds,
+    g.group_id
+  FROM (
+    SELECT
+      d.ds
+    FROM (VALUES
+      (CAST('2026-01-01' AS DATE)),
+      (CAST('2026-01-02' AS DATE)),
+      (CAST('2026-01-03' AS DATE)),
+      (CAST('2026-01-04' AS DATE))) AS d(ds)
+  ) AS d
+  CROSS JOIN (
+    SELECT DISTINCT
+      c.group_id
+    FROM "statsig_staging"."exposure_counts_123" AS c
+    WHERE
+      c.group_id <> '' AND c.exposures > c.without_unit
+  ) AS g
+), dense AS (
+  SELECT
+    a.ds,
+    a.group_id,
+    COALESCE(b.entering, 0) AS entering,
+    COALESCE(b.leaving, 0) AS leaving
+  FROM grid AS a
+  LEFT JOIN daily AS b
+    ON b.ds = a.ds AND b.group_id = a.group_id
+)
+SELECT
+  c.ds,
+  c.group_id,
+  c.entering AS daily_first_exposures,
+  c.leaving AS daily_crossovers,
+  SUM(c.entering - c.leaving) OVER (
+    PARTITION BY c.group_id
+    ORDER BY c.ds
+    ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+  ) AS cumulative_exposures
+FROM dense AS c;
+
+-- unit_day_metrics_events: ReplacePartitions unit_day_metrics_123_events 2026-01-04
+-- fills 2026-01-04
+WITH events AS (
+  SELECT
+    "s"."user_id" AS unit_id,
+    "s"."ts" AS occurred_at,
+    CAST('2026-01-04' AS DATE) AS ds,
+    (
+      "s"."kind" = 'purchase'
+    ) AS where_1,
+    CAST((
+      (
+        "s"."amount_cents" / 100.0
+      )
+    ) AS DOUBLE) AS value_1
+  FROM "shop"."events" AS s
+  WHERE
+    (
+      "s"."ts" >= CAST('2026-01-04 00:00:00' AS TIMESTAMP(6))
+      AND "s"."ts" < CAST('2026-01-05 00:00:00' AS TIMESTAMP(6))
+    )
+)
+SELECT
+  e.unit_id,
+  e.ds,
+  NULLIF(COUNT(*) FILTER(WHERE
+    e.where_1), 0) AS count_59959d15,
+  NULLIF(COUNT(e.value_1) FILTER(WHERE
+    e.where_1), 0) AS records_usd_ebe8be74,
+  SUM(e.value_1) FILTER(WHERE
+    e.where_1) AS sum_usd_21961929,
+  SUM(e.value_1) AS sum_usd_6644efa2
+FROM events AS e
+JOIN "statsig_staging"."first_exposures_123" AS f
+  ON f.unit_id = e.unit_id AND e.occurred_at >= f.first_exposure
+GROUP BY
+  e.unit_id,
+  e.ds
+HAVING
+  COUNT(*) FILTER(WHERE
+    e.where_1) > 0
+  OR COUNT(e.value_1) FILTER(WHERE
+    e.where_1) > 0
+  OR COUNT(e.value_1) FILTER(WHERE
+    e.where_1) > 0
+  OR COUNT(e.value_1) > 0;
+
+-- late_units_events: guard
+SELECT
+  MIN(l.from_ds) AS ds
+FROM (
+  SELECT
+    COALESCE(n.unit_id, p.unit_id) AS unit_id,
+    LEAST(
+      COALESCE(n.first_exposure_ds, p.first_exposure_ds),
+      COALESCE(p.first_exposure_ds, n.first_exposure_ds)
+    ) AS from_ds
+  FROM "statsig_staging"."first_exposures_123" AS n
+  FULL JOIN "statsig_staging"."first_exposures_123" FOR VERSION AS OF 4 AS p
+    ON p.unit_id = n.unit_id
+  WHERE
+    n.first_exposure IS NULL
+    OR p.first_exposure IS NULL
+    OR n.first_exposure <> p.first_exposure
+) AS l;
+
+-- late_units_events: Merge unit_day_metrics_123_events by unit_id, ds, deleting where is_deleted
+-- fills 2026-01-03
+SELECT
+  COALESCE(n.unit_id, o.unit_id) AS unit_id,
+  COALESCE(n.ds, o.ds) AS ds,
+  n.unit_id IS NULL AS is_deleted,
+  n.count_59959d15,
+  n.records_usd_ebe8be74,
+  n.sum_usd_21961929,
+  n.sum_usd_6644efa2
+FROM (
+  WITH events AS (
+    SELECT
+      "s"."user_id" AS unit_id,
+      "s"."ts" AS occurred_at,
+      CAST('2026-01-03' AS DATE) AS ds,
+      (
+        "s"."kind" = 'purchase'
+      ) AS where_1,
+      CAST((
+        (
+          "s"."amount_cents" / 100.0
+        )
+      ) AS DOUBLE) AS value_1
+    FROM "shop"."events" AS s
+    WHERE
+      (
+        "s"."ts" >= CAST('2026-01-03 00:00:00' AS TIMESTAMP(6))
+        AND "s"."ts" < CAST('2026-01-04 00:00:00' AS TIMESTAMP(6))
+      )
+  )
+  SELECT
+    e.unit_id,
+    e.ds,
+    NULLIF(COUNT(*) FILTER(WHERE
+      e.where_1), 0) AS count_59959d15,
+    NULLIF(COUNT(e.value_1) FILTER(WHERE
+      e.where_1), 0) AS records_usd_ebe8be74,
+    SUM(e.value_1) FILTER(WHERE
+      e.where_1) AS sum_usd_21961929,
+    SUM(e.value_1) AS sum_usd_6644efa2
+  FROM events AS e
+  JOIN (
+    SELECT
+      f.unit_id,
+      f.first_exposure,
+      f.first_exposure_ds
+    FROM "statsig_staging"."first_exposures_123" AS f
+    JOIN (
+      SELECT
+        COALESCE(n.unit_id, p.unit_id) AS unit_id,
+        LEAST(
+          COALESCE(n.first_exposure_ds, p.first_exposure_ds),
+          COALESCE(p.first_exposure_ds, n.first_exposure_ds)
+        ) AS from_ds
+      FROM "statsig_staging"."first_exposures_123" AS n
+      FULL JOIN "statsig_staging"."first_exposures_123" FOR VERSION AS OF 4 AS p
+        ON p.unit_id = n.unit_id
+      WHERE
+        n.first_exposure IS NULL
+        OR p.first_exposure IS NULL
+        OR n.first_exposure <> p.first_exposure
+    ) AS l
+      ON l.unit_id = f.unit_id
+  ) AS f
+    ON f.unit_id = e.unit_id AND e.occurred_at >= f.first_exposure
+  GROUP BY
+    e.unit_id,
+    e.ds
+  HAVING
+    COUNT(*) FILTER(WHERE
+      e.where_1) > 0
+    OR COUNT(e.value_1) FILTER(WHERE
+      e.where_1) > 0
+    OR COUNT(e.value_1) FILTER(WHERE
+      e.where_1) > 0
+    OR COUNT(e.value_1) > 0
+) AS n
+FULL JOIN (
+  SELECT
+    m.unit_id,
+    m.ds
+  FROM "statsig_staging"."unit_day_metrics_123_events" AS m
+  JOIN (
+    SELECT
+      COALESCE(n.unit_id, p.unit_id) AS unit_id,
+      LEAST(
+        COALESCE(n.first_exposure_ds, p.first_exposure_ds),
+        COALESCE(p.first_exposure_ds, n.first_exposure_ds)
+      ) AS from_ds
+    FROM "statsig_staging"."first_exposures_123" AS n
+    FULL JOIN "statsig_staging"."first_exposures_123" FOR VERSION AS OF 4 AS p
+      ON p.unit_id = n.unit_id
+    WHERE
+      n.first_exposure IS NULL
+      OR p.first_exposure IS NULL
+      OR n.first_exposure <> p.first_exposure
+  ) AS l
+    ON l.unit_id = m.unit_id
+  WHERE
+    m.ds = CAST('2026-01-03' AS DATE)
+) AS o
+  ON o.unit_id = n.unit_id AND o.ds = n.ds;
+
+-- unit_day_metrics_visits: ReplacePartitions unit_day_metrics_123_visits 2026-01-04
+-- fills 2026-01-04
+WITH events AS (
+  SELECT
+    CAST("s"."user_id" AS VARCHAR) AS unit_id,
+    CAST("s"."ds" AS TIMESTAMP(6)) AS occurred_at,
+    CAST('2026-01-04' AS DATE) AS ds,
+    (
+      "s"."pages" > 1
+    ) AS where_1,
+    CASE
+      WHEN IS_FINITE(CAST((
+        "s"."seconds"
+      ) AS DOUBLE))
+      THEN CAST((
+        "s"."seconds"
+      ) AS DOUBLE)
+    END AS value_1
+  FROM "shop"."visits" AS s
+  WHERE
+    (
+      "s"."ds" >= CAST('2026-01-04' AS DATE) AND "s"."ds" < CAST('2026-01-05' AS DATE)
+    )
+)
+SELECT
+  e.unit_id,
+  e.ds,
+  NULLIF(COUNT(*) FILTER(WHERE
+    e.where_1), 0) AS count_b3dcc3bb,
+  SUM(e.value_1) AS sum_seconds_402b9b31
+FROM events AS e
+JOIN "statsig_staging"."first_exposures_123" AS f
+  ON f.unit_id = e.unit_id AND e.ds >= f.first_exposure_ds
+GROUP BY
+  e.unit_id,
+  e.ds
+HAVING
+  COUNT(*) FILTER(WHERE
+    e.where_1) > 0 OR COUNT(e.value_1) > 0;
+
+-- late_units_visits: guard
+SELECT
+  MIN(l.from_ds) AS ds
+FROM (
+  SELECT
+    COALESCE(n.unit_id, p.unit_id) AS unit_id,
+    LEAST(
+      COALESCE(n.first_exposure_ds, p.first_exposure_ds),
+      COALESCE(p.first_exposure_ds, n.first_exposure_ds)
+    ) AS from_ds
+  FROM "statsig_staging"."first_exposures_123" AS n
+  FULL JOIN "statsig_staging"."first_exposures_123" FOR VERSION AS OF 4 AS p
+    ON p.unit_id = n.unit_id
+  WHERE
+    n.first_exposure IS NULL
+    OR p.first_exposure IS NULL
+    OR n.first_exposure <> p.first_exposure
+) AS l;
+
+-- late_units_visits: Merge unit_day_metrics_123_visits by unit_id, ds, deleting where is_deleted
+-- fills 2026-01-03
+SELECT
+  COALESCE(n.unit_id, o.unit_id) AS unit_id,
+  COALESCE(n.ds, o.ds) AS ds,
+  n.unit_id IS NULL AS is_deleted,
+  n.count_b3dcc3bb,
+  n.sum_seconds_402b9b31
+FROM (
+  WITH events AS (
+    SELECT
+      CAST("s"."user_id" AS VARCHAR) AS unit_id,
+      CAST("s"."ds" AS TIMESTAMP(6)) AS occurred_at,
+      CAST('2026-01-03' AS DATE) AS ds,
+      (
+        "s"."pages" > 1
+      ) AS where_1,
+      CASE
+        WHEN IS_FINITE(CAST((
+          "s"."seconds"
+        ) AS DOUBLE))
+        THEN CAST((
+          "s"."seconds"
+        ) AS DOUBLE)
+      END AS value_1
+    FROM "shop"."visits" AS s
+    WHERE
+      (
+        "s"."ds" >= CAST('2026-01-03' AS DATE) AND "s"."ds" < CAST('2026-01-04' AS DATE)
+      )
+  )
+  SELECT
+    e.unit_id,
+    e.ds,
+    NULLIF(COUNT(*) FILTER(WHERE
+      e.where_1), 0) AS count_b3dcc3bb,
+    SUM(e.value_1) AS sum_seconds_402b9b31
+  FROM events AS e
+  JOIN (
+    SELECT
+      f.unit_id,
+      f.first_exposure,
+      f.first_exposure_ds
+    FROM "statsig_staging"."first_exposures_123" AS f
+    JOIN (
+      SELECT
+        COALESCE(n.unit_id, p.unit_id) AS unit_id,
+        LEAST(
+          COALESCE(n.first_exposure_ds, p.first_exposure_ds),
+          COALESCE(p.first_exposure_ds, n.first_exposure_ds)
+        ) AS from_ds
+      FROM "statsig_staging"."first_exposures_123" AS n
+      FULL JOIN "statsig_staging"."first_exposures_123" FOR VERSION AS OF 4 AS p
+        ON p.unit_id = n.unit_id
+      WHERE
+        n.first_exposure IS NULL
+        OR p.first_exposure IS NULL
+        OR n.first_exposure <> p.first_exposure
+    ) AS l
+      ON l.unit_id = f.unit_id
+  ) AS f
+    ON f.unit_id = e.unit_id AND e.ds >= f.first_exposure_ds
+  GROUP BY
+    e.unit_id,
+    e.ds
+  HAVING
+    COUNT(*) FILTER(WHERE
+      e.where_1) > 0 OR COUNT(e.value_1) > 0
+) AS n
+FULL JOIN (
+  SELECT
+    m.unit_id,
+    m.ds
+  FROM "statsig_staging"."unit_day_metrics_123_visits" AS m
+  JOIN (
+    SELECT
+      COALESCE(n.unit_id, p.unit_id) AS unit_id,
+      LEAST(
+        COALESCE(n.first_exposure_ds, p.first_exposure_ds),
+        COALESCE(p.first_exposure_ds, n.first_exposure_ds)
+      ) AS from_ds
+    FROM "statsig_staging"."first_exposures_123" AS n
+    FULL JOIN "statsig_staging"."first_exposures_123" FOR VERSION AS OF 4 AS p
+      ON p.unit_id = n.unit_id
+    WHERE
+      n.first_exposure IS NULL
+      OR p.first_exposure IS NULL
+      OR n.first_exposure <> p.first_exposure
+  ) AS l
+    ON l.unit_id = m.unit_id
+  WHERE
+    m.ds = CAST('2026-01-03' AS DATE)
+) AS o
+  ON o.unit_id = n.unit_id AND o.ds = n.ds;
+
+-- results: Replace results_123
+WITH members AS (
+  SELECT
+    f.unit_id,
+    f.group_id,
+    ROW_NUMBER() OVER () AS unit_key
+  FROM "statsig_staging"."first_exposures_123" AS f
+  WHERE
+    NOT (
+      f.crossover AND TRUE
+    )
+), activity AS (
+  SELECT
+    m.unit_key,
+    m.group_id,
+    CASE
+      WHEN u.ds < CAST('2026-01-02' AS DATE)
+      THEN CAST('2026-01-02' AS DATE)
+      ELSE u.ds
+    END AS ds,
+    SUM(COALESCE(u.a0, CAST(0 AS DOUBLE))) AS a0,
+    SUM(COALESCE(u.a1, CAST(0 AS DOUBLE))) AS a1,
+    SUM(COALESCE(u.a2, CAST(0 AS DOUBLE))) AS a2,
+    SUM(COALESCE(u.a3, CAST(0 AS DOUBLE))) AS a3,
+    SUM(COALESCE(u.a4, CAST(0 AS DOUBLE))) AS a4,
+    SUM(COALESCE(u.a5, CAST(0 AS DOUBLE))) AS a5
+  FROM (
+    SELECT
+      b.unit_id,
+      b.ds,
+      SUM(b.a0) AS a0,
+      SUM(b.a1) AS a1,
+      SUM(b.a2) AS a2,
+      SUM(b.a3) AS a3,
+      SUM(b.a4) AS a4,
+      SUM(b.a5) AS a5
+    FROM (
+      SELECT
+        u.unit_id,
+        u.ds,
+        CAST(u.count_59959d15 AS DOUBLE) AS a0,
+        CAST(NULL AS DOUBLE) AS a1,
+        CAST(u.records_usd_ebe8be74 AS DOUBLE) AS a2,
+        CAST(NULL AS DOUBLE) AS a3,
+        CAST(u.sum_usd_21961929 AS DOUBLE) AS a4,
+        CAST(u.sum_usd_6644efa2 AS DOUBLE) AS a5
+      FROM "statsig_staging"."unit_day_metrics_123_events" AS u
+      UNION ALL
+      SELECT
+        u.unit_id,
+        u.ds,
+        CAST(NULL AS DOUBLE) AS a0,
+        CAST(u.count_b3dcc3bb AS DOUBLE) AS a1,
+        CAST(NULL AS DOUBLE) AS a2,
+        CAST(u.sum_seconds_402b9b31 AS DOUBLE) AS a3,
+        CAST(NULL AS DOUBLE) AS a4,
+        CAST(NULL AS DOUBLE) AS a5
+      FROM "statsig_staging"."unit_day_metrics_123_visits" AS u
+    ) AS b
+    GROUP BY
+      b.unit_id,
+      b.ds
+  ) AS u
+  JOIN members AS m
+    ON m.unit_id = u.unit_id
+  GROUP BY
+    m.unit_key,
+    m.group_id,
+    CASE
+      WHEN u.ds < CAST('2026-01-02' AS DATE)
+      THEN CAST('2026-01-02' AS DATE)
+      ELSE u.ds
+    END
+), running AS (
+  SELECT
+    a.group_id,
+    a.ds,
+    a.a0,
+    SUM(a.a0) OVER (
+      PARTITION BY a.unit_key
+      ORDER BY a.ds
+      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) AS a0_total,
+    a.a1,
+    SUM(a.a1) OVER (
+      PARTITION BY a.unit_key
+      ORDER BY a.ds
+      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) AS a1_total,
+    a.a2,
+    SUM(a.a2) OVER (
+      PARTITION BY a.unit_key
+      ORDER BY a.ds
+      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) AS a2_total,
+    a.a3,
+    SUM(a.a3) OVER (
+      PARTITION BY a.unit_key
+      ORDER BY a.ds
+      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) AS a3_total,
+    a.a4,
+    SUM(a.a4) OVER (
+      PARTITION BY a.unit_key
+      ORDER BY a.ds
+      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) AS a4_total,
+    a.a5,
+    SUM(a.a5) OVER (
+      PARTITION BY a.unit_key
+      ORDER BY a.ds
+      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) AS a5_total
+  FROM activity AS a
+), moments AS (
+  SELECT
+    r.ds,
+    r.group_id,
+    SUM(r.a0) AS m0_daily,
+    SUM(r.a0) AS m0_move,
+    SUM(
+      CASE WHEN r.a0 > CAST(0 AS DOUBLE) THEN CAST(1 AS DOUBLE) ELSE CAST(0 AS DOUBLE) END
+    ) AS m1_daily,
+    SUM(
+      CASE
+        WHEN r.a0_total > CAST(0 AS DOUBLE)
+        THEN CAST(1 AS DOUBLE)
+        ELSE CAST(0 AS DOUBLE)
+      END - (
+        CASE
+          WHEN (
+            r.a0_total - r.a0
+          ) > CAST(0 AS DOUBLE)
+          THEN CAST(1 AS DOUBLE)
+          ELSE CAST(0 AS DOUBLE)
+        END
+      )
+    ) AS m1_move,
+    SUM(
+      CASE WHEN r.a0 > CAST(0 AS DOUBLE) THEN CAST(1 AS DOUBLE) ELSE CAST(0 AS DOUBLE) END * CASE WHEN r.a0 > CAST(0 AS DOUBLE) THEN CAST(1 AS DOUBLE) ELSE CAST(0 AS DOUBLE) END
+    ) AS m2_daily,
+    SUM(
+      CASE
+        WHEN r.a0_total > CAST(0 AS DOUBLE)
+        THEN CAST(1 AS DOUBLE)
+        ELSE CAST(0 AS DOUBLE)
+      END * CASE
+        WHEN r.a0_total > CAST(0 AS DOUBLE)
+        THEN CAST(1 AS DOUBLE)
+        ELSE CAST(0 AS DOUBLE)
+      END - (
+        CASE
+          WHEN (
+            r.a0_total - r.a0
+          ) > CAST(0 AS DOUBLE)
+          THEN CAST(1 AS DOUBLE)
+          ELSE CAST(0 AS DOUBLE)
+        END * CASE
+          WHEN (
+            r.a0_total - r.a0
+          ) > CAST(0 AS DOUBLE)
+          THEN CAST(1 AS DOUBLE)
+          ELSE CAST(0 AS DOUBLE)
+        END
+      )
+    ) AS m2_move,
+    SUM(r.a0 * r.a0) AS m3_daily,
+    SUM(r.a0 * r.a0_total + r.a0_total * r.a0 - r.a0 * r.a0) AS m3_move,
+    SUM(r.a1) AS m4_daily,
+    SUM(r.a1) AS m4_move,
+    SUM(r.a1 * r.a1) AS m5_daily,
+    SUM(r.a1 * r.a1_total + r.a1_total * r.a1 - r.a1 * r.a1) AS m5_move,
+    SUM(r.a2) AS m6_daily,
+    SUM(r.a2) AS m6_move,
+    SUM(r.a2 * r.a2) AS m7_daily,
+    SUM(r.a2 * r.a2_total + r.a2_total * r.a2 - r.a2 * r.a2) AS m7_move,
+    SUM(r.a3) AS m8_daily,
+    SUM(r.a3) AS m8_move,
+    SUM(r.a3 * r.a3) AS m9_daily,
+    SUM(r.a3 * r.a3_total + r.a3_total * r.a3 - r.a3 * r.a3) AS m9_move,
+    SUM(r.a4) AS m10_daily,
+    SUM(r.a4) AS m10_move,
+    SUM(r.a4 * r.a2) AS m11_daily,
+    SUM(r.a4 * r.a2_total + r.a4_total * r.a2 - r.a4 * r.a2) AS m11_move,
+    SUM(r.a4 * r.a4) AS m12_daily,
+    SUM(r.a4 * r.a4_total + r.a4_total * r.a4 - r.a4 * r.a4) AS m12_move,
+    SUM(r.a5) AS m13_daily,
+    SUM(r.a5) AS m13_move,
+    SUM(r.a5 * r.a1) AS m14_daily,
+    SUM(r.a5 * r.a1_total + r.a5_total * r.a1 - r.a5 * r.a1) AS m14_move,
+    SUM(r.a5 * r.a5) AS m15_daily,
+    SUM(r.a5 * r.a5_total + r.a5_total * r.a5 - r.a5 * r.a5) AS m15_move
+  FROM running AS r
+  GROUP BY
+    r.ds,
+    r.group_id
+), leavers AS (
+  SELECT
+    f.unit_id,
+    f.group_id,
+    CAST(f.crossover_at AS DATE) AS leaves_ds
+  FROM "statsig_staging"."first_exposures_123" AS f
+  WHERE
+    f.crossover AND TRUE
+), leaver_activity AS (
+  SELECT
+    l.unit_id,
+    l.group_id,
+    l.leaves_ds,
+    u.ds,
+    COALESCE(u.a0, CAST(0 AS DOUBLE)) AS a0,
+    COALESCE(u.a1, CAST(0 AS DOUBLE)) AS a1,
+    COALESCE(u.a2, CAST(0 AS DOUBLE)) AS a2,
+    COALESCE(u.a3, CAST(0 AS DOUBLE)) AS a3,
+    COALESCE(u.a4, CAST(0 AS DOUBLE)) AS a4,
+    COALESCE(u.a5, CAST(0 AS DOUBLE)) AS a5
+  FROM (
+    SELECT
+      b.unit_id,
+      b.ds,
+      SUM(b.a0) AS a0,
+      SUM(b.a1) AS a1,
+      SUM(b.a2) AS a2,
+      SUM(b.a3) AS a3,
+      SUM(b.a4) AS a4,
+      SUM(b.a5) AS a5
+    FROM (
+      SELECT
+        u.unit_id,
+        u.ds,
+        CAST(u.count_59959d15 AS DOUBLE) AS a0,
+        CAST(NULL AS DOUBLE) AS a1,
+        CAST(u.records_usd_ebe8be74 AS DOUBLE) AS a2,
+        CAST(NULL AS DOUBLE) AS a3,
+        CAST(u.sum_usd_21961929 AS DOUBLE) AS a4,
+        CAST(u.sum_usd_6644efa2 AS DOUBLE) AS a5
+      FROM "statsig_staging"."unit_day_metrics_123_events" AS u
+      UNION ALL
+      SELECT
+        u.unit_id,
+        u.ds,
+        CAST(NULL AS DOUBLE) AS a0,
+        CAST(u.count_b3dcc3bb AS DOUBLE) AS a1,
+        CAST(NULL AS DOUBLE) AS a2,
+        CAST(u.sum_seconds_402b9b31 AS DOUBLE) AS a3,
+        CAST(NULL AS DOUBLE) AS a4,
+        CAST(NULL AS DOUBLE) AS a5
+      FROM "statsig_staging"."unit_day_metrics_123_visits" AS u
+    ) AS b
+    GROUP BY
+      b.unit_id,
+      b.ds
+  ) AS u
+  JOIN leavers AS l
+    ON l.unit_id = u.unit_id AND u.ds < l.leaves_ds
+), leaver_running AS (
+  SELECT
+    a.group_id,
+    a.ds,
+    COALESCE(LEAD(a.ds) OVER (PARTITION BY a.unit_id ORDER BY a.ds), a.leaves_ds) AS until_ds,
+    a.a0,
+    SUM(a.a0) OVER (
+      PARTITION BY a.unit_id
+      ORDER BY a.ds
+      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) AS a0_total,
+    a.a1,
+    SUM(a.a1) OVER (
+      PARTITION BY a.unit_id
+      ORDER BY a.ds
+      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) AS a1_total,
+    a.a2,
+    SUM(a.a2) OVER (
+      PARTITION BY a.unit_id
+      ORDER BY a.ds
+      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) AS a2_total,
+    a.a3,
+    SUM(a.a3) OVER (
+      PARTITION BY a.unit_id
+      ORDER BY a.ds
+      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) AS a3_total,
+    a.a4,
+    SUM(a.a4) OVER (
+      PARTITION BY a.unit_id
+      ORDER BY a.ds
+      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) AS a4_total,
+    a.a5,
+    SUM(a.a5) OVER (
+      PARTITION BY a.unit_id
+      ORDER BY a.ds
+      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) AS a5_total
+  FROM leaver_activity AS a
+), leaver_moments AS (
+  SELECT
+    d.ds,
+    r.group_id,
+    SUM(CASE WHEN d.ds = r.ds THEN r.a0 END) AS m0_daily,
+    SUM(r.a0_total) AS m0_standing,
+    SUM(
+      CASE
+        WHEN d.ds = r.ds
+        THEN CASE WHEN r.a0 > CAST(0 AS DOUBLE) THEN CAST(1 AS DOUBLE) ELSE CAST(0 AS DOUBLE) END
+      END
+    ) AS m1_daily,
+    SUM(
+      CASE
+        WHEN r.a0_total > CAST(0 AS DOUBLE)
+        THEN CAST(1 AS DOUBLE)
+        ELSE CAST(0 AS DOUBLE)
+      END
+    ) AS m1_standing,
+    SUM(
+      CASE
+        WHEN d.ds = r.ds
+        THEN CASE WHEN r.a0 > CAST(0 AS DOUBLE) THEN CAST(1 AS DOUBLE) ELSE CAST(0 AS DOUBLE) END * CASE WHEN r.a0 > CAST(0 AS DOUBLE) THEN CAST(1 AS DOUBLE) ELSE CAST(0 AS DOUBLE) END
+      END
+    ) AS m2_daily,
+    SUM(
+      CASE
+        WHEN r.a0_total > CAST(0 AS DOUBLE)
+        THEN CAST(1 AS DOUBLE)
+        ELSE CAST(0 AS DOUBLE)
+      END * CASE
+        WHEN r.a0_total > CAST(0 AS DOUBLE)
+        THEN CAST(1 AS DOUBLE)
+        ELSE CAST(0 AS DOUBLE)
+      END
+    ) AS m2_standing,
+    SUM(CASE WHEN d.ds = r.ds THEN r.a0 * r.a0 END) AS m3_daily,
+    SUM(r.a0_total * r.a0_total) AS m3_standing,
+    SUM(CASE WHEN d.ds = r.ds THEN r.a1 END) AS m4_daily,
+    SUM(r.a1_total) AS m4_standing,
+    SUM(CASE WHEN d.ds = r.ds THEN r.a1 * r.a1 END) AS m5_daily,
+    SUM(r.a1_total * r.a1_total) AS m5_standing,
+    SUM(CASE WHEN d.ds = r.ds THEN r.a2 END) AS m6_daily,
+    SUM(r.a2_total) AS m6_standing,
+    SUM(CASE WHEN d.ds = r.ds THEN r.a2 * r.a2 END) AS m7_daily,
+    SUM(r.a2_total * r.a2_total) AS m7_standing,
+    SUM(CASE WHEN d.ds = r.ds THEN r.a3 END) AS m8_daily,
+    SUM(r.a3_total) AS m8_standing,
+    SUM(CASE WHEN d.ds = r.ds THEN r.a3 * r.a3 END) AS m9_daily,
+    SUM(r.a3_total * r.a3_total) AS m9_standing,
+    SUM(CASE WHEN d.ds = r.ds THEN r.a4 END) AS m10_daily,
+    SUM(r.a4_total) AS m10_standing,
+    SUM(CASE WHEN d.ds = r.ds THEN r.a4 * r.a2 END) AS m11_daily,
+    SUM(r.a4_total * r.a2_total) AS m11_standing,
+    SUM(CASE WHEN d.ds = r.ds THEN r.a4 * r.a4 END) AS m12_daily,
+    SUM(r.a4_total * r.a4_total) AS m12_standing,
+    SUM(CASE WHEN d.ds = r.ds THEN r.a5 END) AS m13_daily,
+    SUM(r.a5_total) AS m13_standing,
+    SUM(CASE WHEN d.ds = r.ds THEN r.a5 * r.a1 END) AS m14_daily,
+    SUM(r.a5_total * r.a1_total) AS m14_standing,
+    SUM(CASE WHEN d.ds = r.ds THEN r.a5 * r.a5 END) AS m15_daily,
+    SUM(r.a5_total * r.a5_total) AS m15_standing
+  FROM leaver_running AS r
+  JOIN (
+    SELECT
+      d.ds
+    FROM (VALUES
+      (CAST('2026-01-01' AS DATE)),
+      (CAST('2026-01-02' AS DATE)),
+      (CAST('2026-01-03' AS DATE)),
+      (CAST('2026-01-04' AS DATE))) AS d(ds)
+  ) AS d
+    ON d.ds >= r.ds AND d.ds < r.until_ds
+  GROUP BY
+    d.ds,
+    r.group_id
+), series AS (
+  SELECT
+    s.ds,
+    s.group_id,
+    s.cumulative_exposures AS units,
+    COALESCE(m.m0_daily, CAST(0 AS DOUBLE)) + COALESCE(l.m0_daily, CAST(0 AS DOUBLE)) AS m0_daily,
+    SUM(COALESCE(m.m0_move, CAST(0 AS DOUBLE))) OVER (
+      PARTITION BY s.group_id
+      ORDER BY s.ds
+      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) + COALESCE(l.m0_standing, CAST(0 AS DOUBLE)) AS m0_cumulative,
+    COALESCE(m.m1_daily, CAST(0 AS DOUBLE)) + COALESCE(l.m1_daily, CAST(0 AS DOUBLE)) AS m1_daily,
+    SUM(COALESCE(m.m1_move, CAST(0 AS DOUBLE))) OVER (
+      PARTITION BY s.group_id
+      ORDER BY s.ds
+      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) + COALESCE(l.m1_standing, CAST(0 AS DOUBLE)) AS m1_cumulative,
+    COALESCE(m.m2_daily, CAST(0 AS DOUBLE)) + COALESCE(l.m2_daily, CAST(0 AS DOUBLE)) AS m2_daily,
+    SUM(COALESCE(m.m2_move, CAST(0 AS DOUBLE))) OVER (
+      PARTITION BY s.group_id
+      ORDER BY s.ds
+      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) + COALESCE(l.m2_standing, CAST(0 AS DOUBLE)) AS m2_cumulative,
+    COALESCE(m.m3_daily, CAST(0 AS DOUBLE)) + COALESCE(l.m3_daily, CAST(0 AS DOUBLE)) AS m3_daily,
+    SUM(COALESCE(m.m3_move, CAST(0 AS DOUBLE))) OVER (
+      PARTITION BY s.group_id
+      ORDER BY s.ds
+      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) + COALESCE(l.m3_standing, CAST(0 AS DOUBLE)) AS m3_cumulative,
+    COALESCE(m.m4_daily, CAST(0 AS DOUBLE)) + COALESCE(l.m4_daily, CAST(0 AS DOUBLE)) AS m4_daily,
+    SUM(COALESCE(m.m4_move, CAST(0 AS DOUBLE))) OVER (
+      PARTITION BY s.group_id
+      ORDER BY s.ds
+      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) + COALESCE(l.m4_standing, CAST(0 AS DOUBLE)) AS m4_cumulative,
+    COALESCE(m.m5_daily, CAST(0 AS DOUBLE)) + COALESCE(l.m5_daily, CAST(0 AS DOUBLE)) AS m5_daily,
+    SUM(COALESCE(m.m5_move, CAST(0 AS DOUBLE))) OVER (
+      PARTITION BY s.group_id
+      ORDER BY s.ds
+      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) + COALESCE(l.m5_standing, CAST(0 AS DOUBLE)) AS m5_cumulative,
+    COALESCE(m.m6_daily, CAST(0 AS DOUBLE)) + COALESCE(l.m6_daily, CAST(0 AS DOUBLE)) AS m6_daily,
+    SUM(COALESCE(m.m6_move, CAST(0 AS DOUBLE))) OVER (
+      PARTITION BY s.group_id
+      ORDER BY s.ds
+      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) + COALESCE(l.m6_standing, CAST(0 AS DOUBLE)) AS m6_cumulative,
+    COALESCE(m.m7_daily, CAST(0 AS DOUBLE)) + COALESCE(l.m7_daily, CAST(0 AS DOUBLE)) AS m7_daily,
+    SUM(COALESCE(m.m7_move, CAST(0 AS DOUBLE))) OVER (
+      PARTITION BY s.group_id
+      ORDER BY s.ds
+      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) + COALESCE(l.m7_standing, CAST(0 AS DOUBLE)) AS m7_cumulative,
+    COALESCE(m.m8_daily, CAST(0 AS DOUBLE)) + COALESCE(l.m8_daily, CAST(0 AS DOUBLE)) AS m8_daily,
+    SUM(COALESCE(m.m8_move, CAST(0 AS DOUBLE))) OVER (
+      PARTITION BY s.group_id
+      ORDER BY s.ds
+      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) + COALESCE(l.m8_standing, CAST(0 AS DOUBLE)) AS m8_cumulative,
+    COALESCE(m.m9_daily, CAST(0 AS DOUBLE)) + COALESCE(l.m9_daily, CAST(0 AS DOUBLE)) AS m9_daily,
+    SUM(COALESCE(m.m9_move, CAST(0 AS DOUBLE))) OVER (
+      PARTITION BY s.group_id
+      ORDER BY s.ds
+      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) + COALESCE(l.m9_standing, CAST(0 AS DOUBLE)) AS m9_cumulative,
+    COALESCE(m.m10_daily, CAST(0 AS DOUBLE)) + COALESCE(l.m10_daily, CAST(0 AS DOUBLE)) AS m10_daily,
+    SUM(COALESCE(m.m10_move, CAST(0 AS DOUBLE))) OVER (
+      PARTITION BY s.group_id
+      ORDER BY s.ds
+      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) + COALESCE(l.m10_standing, CAST(0 AS DOUBLE)) AS m10_cumulative,
+    COALESCE(m.m11_daily, CAST(0 AS DOUBLE)) + COALESCE(l.m11_daily, CAST(0 AS DOUBLE)) AS m11_daily,
+    SUM(COALESCE(m.m11_move, CAST(0 AS DOUBLE))) OVER (
+      PARTITION BY s.group_id
+      ORDER BY s.ds
+      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) + COALESCE(l.m11_standing, CAST(0 AS DOUBLE)) AS m11_cumulative,
+    COALESCE(m.m12_daily, CAST(0 AS DOUBLE)) + COALESCE(l.m12_daily, CAST(0 AS DOUBLE)) AS m12_daily,
+    SUM(COALESCE(m.m12_move, CAST(0 AS DOUBLE))) OVER (
+      PARTITION BY s.group_id
+      ORDER BY s.ds
+      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) + COALESCE(l.m12_standing, CAST(0 AS DOUBLE)) AS m12_cumulative,
+    COALESCE(m.m13_daily, CAST(0 AS DOUBLE)) + COALESCE(l.m13_daily, CAST(0 AS DOUBLE)) AS m13_daily,
+    SUM(COALESCE(m.m13_move, CAST(0 AS DOUBLE))) OVER (
+      PARTITION BY s.group_id
+      ORDER BY s.ds
+      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) + COALESCE(l.m13_standing, CAST(0 AS DOUBLE)) AS m13_cumulative,
+    COALESCE(m.m14_daily, CAST(0 AS DOUBLE)) + COALESCE(l.m14_daily, CAST(0 AS DOUBLE)) AS m14_daily,
+    SUM(COALESCE(m.m14_move, CAST(0 AS DOUBLE))) OVER (
+      PARTITION BY s.group_id
+      ORDER BY s.ds
+      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) + COALESCE(l.m14_standing, CAST(0 AS DOUBLE)) AS m14_cumulative,
+    COALESCE(m.m15_daily, CAST(0 AS DOUBLE)) + COALESCE(l.m15_daily, CAST(0 AS DOUBLE)) AS m15_daily,
+    SUM(COALESCE(m.m15_move, CAST(0 AS DOUBLE))) OVER (
+      PARTITION BY s.group_id
+      ORDER BY s.ds
+      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) + COALESCE(l.m15_standing, CAST(0 AS DOUBLE)) AS m15_cumulative
+  FROM "statsig_staging"."exposures_summary_123" AS s
+  LEFT JOIN moments AS m
+    ON m.ds = s.ds AND m.group_id = s.group_id
+  LEFT JOIN leaver_moments AS l
+    ON l.ds = s.ds AND l.group_id = s.group_id
+), statistics AS (
+  SELECT
+    k.rollup,
+    t.ds,
+    k.metric,
+    t.group_id,
+    t.units,
+    CASE k.number
+      WHEN 0
+      THEN CASE WHEN k.rollup = 'daily' THEN t.m0_daily ELSE t.m0_cumulative END
+      WHEN 1
+      THEN CASE WHEN k.rollup = 'daily' THEN t.m13_daily ELSE t.m13_cumulative END
+      WHEN 2
+      THEN CASE WHEN k.rollup = 'daily' THEN t.m10_daily ELSE t.m10_cumulative END
+      WHEN 3
+      THEN CASE WHEN k.rollup = 'daily' THEN t.m1_daily ELSE t.m1_cumulative END
+      WHEN 4
+      THEN CASE WHEN k.rollup = 'daily' THEN t.m8_daily ELSE t.m8_cumulative END
+      WHEN 5
+      THEN CASE WHEN k.rollup = 'daily' THEN t.m13_daily ELSE t.m13_cumulative END
+    END AS total,
+    CASE k.number
+      WHEN 0
+      THEN CASE WHEN k.rollup = 'daily' THEN t.m3_daily ELSE t.m3_cumulative END
+      WHEN 1
+      THEN CASE WHEN k.rollup = 'daily' THEN t.m15_daily ELSE t.m15_cumulative END
+      WHEN 2
+      THEN CASE WHEN k.rollup = 'daily' THEN t.m12_daily ELSE t.m12_cumulative END
+      WHEN 3
+      THEN CASE WHEN k.rollup = 'daily' THEN t.m2_daily ELSE t.m2_cumulative END
+      WHEN 4
+      THEN CASE WHEN k.rollup = 'daily' THEN t.m9_daily ELSE t.m9_cumulative END
+      WHEN 5
+      THEN CASE WHEN k.rollup = 'daily' THEN t.m15_daily ELSE t.m15_cumulative END
+    END AS total_squares,
+    CASE k.number
+      WHEN 0
+      THEN CAST(t.units AS DOUBLE)
+      WHEN 1
+      THEN CAST(t.units AS DOUBLE)
+      WHEN 2
+      THEN CASE WHEN k.rollup = 'daily' THEN t.m6_daily ELSE t.m6_cumulative END
+      WHEN 3
+      THEN CAST(t.units AS DOUBLE)
+      WHEN 4
+      THEN CAST(t.units AS DOUBLE)
+      WHEN 5
+      THEN CASE WHEN k.rollup = 'daily' THEN t.m4_daily ELSE t.m4_cumulative END
+    END AS divisor,
+    CASE k.number
+      WHEN 2
+      THEN CASE WHEN k.rollup = 'daily' THEN t.m6_daily ELSE t.m6_cumulative END
+      WHEN 5
+      THEN CASE WHEN k.rollup = 'daily' THEN t.m4_daily ELSE t.m4_cumulative END
+    END AS denominator_total,
+    CASE k.number
+      WHEN 2
+      THEN CASE WHEN k.rollup = 'daily' THEN t.m7_daily ELSE t.m7_cumulative END
+      WHEN 5
+      THEN CASE WHEN k.rollup = 'daily' THEN t.m5_daily ELSE t.m5_cumulative END
+    END AS denominator_total_squares,
+    CASE k.number
+      WHEN 2
+      THEN CASE WHEN k.rollup = 'daily' THEN t.m11_daily ELSE t.m11_cumulative END
+      WHEN 5
+      THEN CASE WHEN k.rollup = 'daily' THEN t.m14_daily ELSE t.m14_cumulative END
+    END AS numerator_denominator_product
+  FROM series AS t
+  CROSS JOIN (
+    SELECT
+      k.rollup,
+      k.metric,
+      k.number
+    FROM (VALUES
+      ('daily', 'purchases', 0),
+      ('daily', 'revenue', 1),
+      ('daily', 'order_value', 2),
+      ('daily', 'purchasers', 3),
+      ('daily', 'seconds', 4),
+      ('daily', 'revenue_per_visit', 5),
+      ('cumulative', 'purchases', 0),
+      ('cumulative', 'revenue', 1),
+      ('cumulative', 'order_value', 2),
+      ('cumulative', 'purchasers', 3),
+      ('cumulative', 'seconds', 4),
+      ('cumulative', 'revenue_per_visit', 5)) AS k(rollup, metric, number)
+  ) AS k
+)
+SELECT
+  '123' AS experiment_id,
+  z.rollup,
+  z.ds,
+  NULL AS day_index,
+  z.metric,
+  NULL AS dimension,
+  NULL AS dimension_value,
+  z.group_id,
+  z.units,
+  z.total,
+  z.total_squares,
+  z.total / NULLIF(z.divisor, 0) AS mean,
+  CASE
+    WHEN z.units > 1
+    THEN GREATEST(
+      (
+        z.total_squares - z.total * z.total / z.units
+      ) / (
+        z.units - 1
+      ),
+      CAST(0 AS DOUBLE)
+    )
+  END AS variance,
+  z.denominator_total,
+  z.denominator_total_squares,
+  z.numerator_denominator_product
+FROM statistics AS z
+WHERE
+  z.ds >= CAST('2026-01-03' AS DATE)
+  OR NOT z.group_id IN (
+    SELECT DISTINCT
+      p.group_id
+    FROM "statsig_staging"."results_123" FOR VERSION AS OF 8 AS p
+  )
+UNION ALL
+SELECT
+  p.experiment_id,
+  p.rollup,
+  p.ds,
+  p.day_index,
+  p.metric,
+  p.dimension,
+  p.dimension_value,
+  p.group_id,
+  p.units,
+  p.total,
+  p.total_squares,
+  p.mean,
+  p.variance,
+  p.denominator_total,
+  p.denominator_total_squares,
+  p.numerator_denominator_product
+FROM "statsig_staging"."results_123" FOR VERSION AS OF 8 AS p
+WHERE
+  p.ds < CAST('2026-01-03' AS DATE)
+  AND p.group_id IN (
+    SELECT
+      s.group_id
+    FROM "statsig_staging"."exposures_summary_123" AS s
+  );
