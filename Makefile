@@ -31,11 +31,11 @@ demo: $(VENV)/.package ## Generate a project in ./demo, load its experiment, sho
 
 .PHONY: test
 test: $(VENV)/.with-test ## Run the tests, without the slow ones (under five minutes on two cores)
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow"
 
 .PHONY: test-long
 test-long: $(VENV)/.with-test ## Run the slow tests
-	$(BIN)/python -m pytest -n $(WORKERS) -m slow
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m slow
 
 .PHONY: check
 check: $(VENV)/.with-lint $(VENV)/.with-test ## Lint, formatting, types and import rules
