@@ -50,6 +50,8 @@ def _load(folder: str, through: str, refresh: str, kill_at: int | None, answer: 
     copy = found.around(parquet.copy_rows, "files")
     patched = setattr
     patched(warehouse, "copy_rows", copy)
+    patched(parquet, "copy_rows", copy)
+    patched(parquet, "STATEMENTS_AT_ONCE", 1)
     for owner, name in (
         (iceberg.TableChange, "commit"),
         (SqlCatalog, "commit_table"),

@@ -52,6 +52,13 @@ def _message(error: Exception) -> str:
     return " ".join(str(error).split()).split(" LINE 1: ")[0]
 
 
+def prepared(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    """Return a connection, or a cursor of one, with the macros that translated SQL calls."""
+    for macro in dialect.MACROS:
+        connection.execute(macro)
+    return connection
+
+
 @contextlib.contextmanager
 def locked(place: Path) -> Iterator[None]:
     """Hold a lock between processes for the length of a ``with`` block; it ends with the process."""

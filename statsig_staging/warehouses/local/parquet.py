@@ -3,54 +3,125 @@
 from __future__ import annotations
 
 import uuid
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Self
 
+import duckdb
 from sqlglot import exp
 
 from statsig_staging.iceberg import WrittenFile
+from statsig_staging.warehouses.local.drivers import prepared
 from statsig_staging.warehouses.local.statements import typed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from types import TracebackType
 
-    import duckdb
     from pyiceberg.schema import Schema
 
     from statsig_staging.plan import Column
 
 
-def copy_rows(
-    connection: duckdb.DuckDBPyConnection,
-    select: exp.Query,
-    columns: Sequence[Column],
-    *,
-    schema: Schema,
-    folder: Path,
-    partition: date | None,
-    split: bool,
-) -> list[WrittenFile]:
-    """Write the rows of a DuckDB query below ``folder``; no table knows the files yet.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copy:
+    """Rows of a DuckDB query that go into files of a table.
 
-    Args:
-        connection: DuckDB.
+    Attributes:
         select: The query.
-        columns: The columns of the table, with their types.
+        columns: The columns it has, with their types.
         schema: The table's schema, whose field ids go into the files; its other columns are null.
         folder: The table's data folder.
         partition: The ``ds`` of all rows, where it is one.
         split: Whether rows are written to one folder per ``ds``.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    place = folder / (uuid.uuid4().hex + ("" if split else ".parquet"))
-    given = {column.name for column in columns}
-    others = [field for field in schema.fields if field.name not in given]
-    rows_of = typed(select, columns, others)
-    cursor = connection.execute(_copy(rows_of, place, schema, split=split))
+
+    select: exp.Query
+    columns: Sequence[Column]
+    schema: Schema
+    folder: Path
+    partition: date | None
+    split: bool
+
+
+def copy_rows(connection: duckdb.DuckDBPyConnection, copy: Copy) -> list[WrittenFile]:
+    """Write the files of a copy; no table knows them yet."""
+    copy.folder.mkdir(parents=True, exist_ok=True)
+    place = copy.folder / (uuid.uuid4().hex + ("" if copy.split else ".parquet"))
+    given = {column.name for column in copy.columns}
+    others = [field for field in copy.schema.fields if field.name not in given]
+    select = typed(copy.select, copy.columns, others)
+    cursor = connection.execute(_copy(select, place, copy.schema, split=copy.split))
     names = [column[0] for column in cursor.description or ()]
     rows = (dict(zip(names, row, strict=True)) for row in cursor.fetchall())
-    return list(_written(rows, partition))
+    return list(_written(rows, copy.partition))
+
+
+STATEMENTS_AT_ONCE = 2
+"""One statement does not keep two cores busy while it opens files and writes footers."""
+
+
+class CopyQueue:
+    """Copies that run a few at once; leaving it early stops those that run.
+
+    Args:
+        connection: DuckDB; each worker has a cursor of its own.
+        on_done: Hears of (copies done, all).
+        count: How many copies there will be.
+    """
+
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        on_done: Callable[[int, int], None],
+        count: int,
+    ) -> None:
+        workers = max(1, min(STATEMENTS_AT_ONCE, count))
+        self._cursors = [connection.cursor() for _ in range(workers)] if count else []
+        self._free = SimpleQueue[duckdb.DuckDBPyConnection]()
+        for cursor in self._cursors:
+            self._free.put(prepared(cursor))
+        self._pool = ThreadPoolExecutor(workers)
+        self._running: list[Future[list[WrittenFile]]] = []
+        self._on_done = on_done
+        self._count = count
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            for cursor in self._cursors:
+                cursor.interrupt()
+        self._pool.shutdown(cancel_futures=True)
+        for cursor in self._cursors:
+            cursor.close()
+
+    def add(self, copy: Copy) -> None:
+        """Have a copy made as soon as a worker is free."""
+        self._running.append(self._pool.submit(self._run, copy))
+
+    def _run(self, copy: Copy) -> list[WrittenFile]:
+        cursor = self._free.get()
+        try:
+            return copy_rows(cursor, copy)
+        finally:
+            self._free.put(cursor)
+
+    def files(self) -> list[WrittenFile]:
+        """Wait for all copies and return their files."""
+        for done, future in enumerate(as_completed(self._running), start=1):
+            future.result()
+            self._on_done(done, self._count)
+        return [file for future in self._running for file in future.result()]
 
 
 def _copy(select: exp.Query, place: Path, schema: Schema, *, split: bool) -> str:

@@ -19,10 +19,10 @@ from statsig_staging.plan import CreateTable, Drop, Merge, Replace, ReplaceParti
 from statsig_staging.sources import TableObservation
 from statsig_staging.warehouses.base import TableSize, TableVersion, Traits, WriteStats
 from statsig_staging.warehouses.local import dialect, files
-from statsig_staging.warehouses.local.drivers import locked, mapped_errors
+from statsig_staging.warehouses.local.drivers import locked, mapped_errors, prepared
 from statsig_staging.warehouses.local.glances import observe_file
 from statsig_staging.warehouses.local.merging import MergeSource
-from statsig_staging.warehouses.local.parquet import copy_rows
+from statsig_staging.warehouses.local.parquet import Copy, CopyQueue, copy_rows
 from statsig_staging.warehouses.local.statements import Statements
 
 if TYPE_CHECKING:
@@ -105,10 +105,7 @@ class LocalWarehouse:
             settings["memory_limit"] = self._config.memory_limit
         if self._config.threads is not None:
             settings["threads"] = self._config.threads
-        connection = duckdb.connect(config=settings)
-        for macro in dialect.MACROS:
-            connection.execute(macro)
-        return connection
+        return prepared(duckdb.connect(config=settings))
 
     def close(self) -> None:
         """Close the connection and remove what it spilled."""
@@ -225,11 +222,12 @@ class LocalWarehouse:
         """Replace the rows of some partitions, or of the whole table with its columns."""
         present = self._load(write.target)
         change = self._change(write.target, present, exact=partitions is None)
-        added: list[WrittenFile] = []
-        for number, batch in enumerate(write.batches, start=1):
-            day = batch.partitions[0] if len(batch.partitions) == 1 else None
-            added += self._copy(write.target, change, self._statements.of_batch(batch), day)
-            on_batch(number, len(write.batches))
+        with CopyQueue(self._duckdb, on_batch, len(write.batches)) as queue:
+            for batch in write.batches:
+                select = self._statements.of_batch(batch)
+                day = batch.partitions[0] if len(batch.partitions) == 1 else None
+                queue.add(self._copying(write.target, change, select, day))
+            added = queue.files()
         removed = iceberg.data_files(present, partitions=partitions) if present is not None else []
         return self._commit(write.target, change, removed, added, stamp, write.batches)
 
@@ -294,18 +292,22 @@ class LocalWarehouse:
             partitioned=target.partitioned,
         )
 
-    def _copy(
+    def _copying(
         self, target: Table, change: TableChange, select: exp.Query, partition: date | None
-    ) -> list[WrittenFile]:
-        return copy_rows(
-            self._duckdb,
-            select,
-            target.columns,
+    ) -> Copy:
+        return Copy(
+            select=select,
+            columns=target.columns,
             schema=change.schema,
             folder=self._table_folder(target) / "data",
             partition=partition,
             split=target.partitioned and partition is None,
         )
+
+    def _copy(
+        self, target: Table, change: TableChange, select: exp.Query, partition: date | None
+    ) -> list[WrittenFile]:
+        return copy_rows(self._duckdb, self._copying(target, change, select, partition))
 
     def _commit(
         self,
