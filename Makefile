@@ -46,7 +46,7 @@ check: $(VENV)/.with-lint $(VENV)/.with-test ## Lint, formatting, types and impo
 
 .PHONY: golden
 golden: $(VENV)/.with-test ## Rewrite the golden files; read the difference before you commit it
-	$(BIN)/python -m pytest tests/test_golden.py --update-golden
+	$(BIN)/python -m pytest tests/test_golden.py tests/test_templates.py --update-golden
 
 .PHONY: bench
 bench: $(VENV)/.package ## Measure every scenario against SQL by hand (benchmarks/README.md)

@@ -39,7 +39,9 @@ from pyiceberg.types import (
     StringType,
     TimestampType,
 )
+from sqlalchemy.exc import SQLAlchemyError
 
+from statsig_staging.errors import WarehouseError
 from statsig_staging.plan import Column, ColumnType
 
 if TYPE_CHECKING:
@@ -60,7 +62,7 @@ TABLE_PROPERTIES = {
     "format-version": "2",
     "write.parquet.compression-codec": "zstd",
     "write.metadata.delete-after-commit.enabled": "true",
-    "write.metadata.previous-versions-max": "3",
+    "write.metadata.previous-versions-max": "10",
     "commit.manifest-merge.enabled": "true",
     "commit.manifest.min-count-to-merge": "20",
     "commit.retry.num-retries": "20",
@@ -89,8 +91,20 @@ class WrittenFile:
 
 
 def open_catalog(database: Path, warehouse: Path) -> SqlCatalog:
-    """Return the catalog kept in a SQLite file, which is created on first use."""
-    return SqlCatalog(CATALOG_NAME, uri=f"sqlite:///{database}", warehouse=location_of(warehouse))
+    """Return the catalog kept in a SQLite file, which is created on first use.
+
+    Raises:
+        WarehouseError: If the file is something else, or cannot be opened.
+    """
+    try:
+        return SqlCatalog(
+            CATALOG_NAME, uri=f"sqlite:///{database}", warehouse=location_of(warehouse)
+        )
+    except SQLAlchemyError as error:
+        raise WarehouseError(
+            f"{database} is not a catalog that can be opened; move it away, "
+            "or choose an empty connection.path"
+        ) from error
 
 
 def location_of(path: Path) -> str:
@@ -107,11 +121,20 @@ def path_of(location: str) -> str:
 
 
 def load_table(catalog: Catalog, database: str, name: str) -> IcebergTable | None:
-    """Return a table, or None where the catalog has no such name."""
+    """Return a table, or None where the catalog has no such name.
+
+    Raises:
+        WarehouseError: If the table's metadata is gone.
+    """
     try:
         return catalog.load_table((database, name))
     except NoSuchTableError:
         return None
+    except FileNotFoundError as error:
+        raise WarehouseError(
+            f"table {database}.{name}: its metadata is not where the catalog says ({error}); "
+            "if the warehouse was moved, move it back or choose an empty connection.path"
+        ) from error
 
 
 def schema_of(columns: Iterable[Column]) -> Schema:

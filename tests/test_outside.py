@@ -13,10 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from pyiceberg.catalog.sql import SqlCatalog
-from pyiceberg.expressions import EqualTo
 from pyiceberg.table import StaticTable
 from pyiceberg.table import Table as IcebergTable
-from sqlglot import exp
 
 import statsig_staging as staging
 from statsig_staging import aggregates
@@ -33,6 +31,7 @@ ICEBERG_TYPES = {
     ColumnType.TIMESTAMP: "timestamp",
     ColumnType.BOOLEAN: "boolean",
 }
+DUCKDB_TYPES = {ColumnType.TIMESTAMP: "TIMESTAMP"}
 DEFINITION: Mapping[str, Any] = {
     "connection": {
         "warehouse": "local",
@@ -155,7 +154,7 @@ def test_the_catalog_holds_every_table(lake: Lake) -> None:
 @pytest.mark.parametrize("name", TABLES)
 def test_every_table_has_rows(lake: Lake, name: str) -> None:
     """What follows would hold of empty tables too."""
-    assert len(lake.rows(name)) > 10
+    assert len(lake.rows(name)) >= 6
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -236,17 +235,14 @@ def test_the_tag_of_the_load_reads_the_same_rows(lake: Lake, name: str) -> None:
 @pytest.mark.parametrize("name", TABLES)
 def test_plain_parquet_reads_the_same_rows(lake: Lake, name: str) -> None:
     """DuckDB takes the files as they lie, in the types that the columns have."""
+    source = "SELECT * FROM read_parquet(?, hive_partitioning = false)"
     with duckdb.connect() as connection:
-        found = connection.execute(
-            "SELECT * FROM read_parquet(?, hive_partitioning = false)", [lake.files(name)]
-        ).to_arrow_table()
-        described = connection.execute(
-            "DESCRIBE SELECT * FROM read_parquet(?, hive_partitioning = false)", [lake.files(name)]
-        ).fetchall()
+        found = connection.execute(source, [lake.files(name)]).fetchall()
+        described = connection.execute(f"DESCRIBE {source}", [lake.files(name)]).fetchall()
 
-    assert rows(found) == lake.rows(name)
+    assert sorted(found, key=repr) == lake.rows(name)
     assert [(column[0], column[1]) for column in described] == [
-        (column.name, exp.DataType.build(column.type, dialect="athena").sql("duckdb"))
+        (column.name, DUCKDB_TYPES.get(column.type, column.type.upper()))
         for column in TABLES[name].columns
     ]
 
@@ -264,7 +260,7 @@ def test_files_carry_the_field_ids(lake: Lake, name: str) -> None:
 @pytest.mark.parametrize("name", [name for name, table in TABLES.items() if table.partitioned])
 def test_a_filter_on_the_day_opens_its_files_only(lake: Lake, name: str) -> None:
     """Another engine prunes by partition."""
-    scan = lake.seen(name).scan(row_filter=EqualTo("ds", "2026-01-02"))
+    scan = lake.seen(name).scan(row_filter="ds = '2026-01-02'")
 
     place = [column.name for column in TABLES[name].columns].index("ds")
     assert 0 < len(list(scan.plan_files())) < len(lake.files(name))
@@ -273,7 +269,7 @@ def test_a_filter_on_the_day_opens_its_files_only(lake: Lake, name: str) -> None
 
 def test_a_filter_on_a_unit_finds_it(lake: Lake) -> None:
     """The bounds in the metadata are those of the files."""
-    scan = lake.seen("first_exposures").scan(row_filter=EqualTo("unit_id", "user 7"))
+    scan = lake.seen("first_exposures").scan(row_filter="unit_id = 'user 7'")
 
     assert rows(scan.to_arrow()) == [
         row for row in lake.rows("first_exposures") if row[0] == "user 7"

@@ -55,7 +55,7 @@ class LocalConnection(_Connection):
     path: LocalPath = "warehouse"
     sources: dict[SourceTable, Globs] = Field(default_factory=dict)
     memory_limit: Memory | None = None
-    threads: Count | None = None
+    threads: Annotated[Count, Field(le=1024)] | None = None
     temp_directory: LocalPath | None = None
 
     @field_validator("sources")

@@ -26,6 +26,7 @@ _RESERVED_COLUMNS = frozenset(
         "first_exposure_ds",
         "crossover",
         "crossover_at",
+        "is_deleted",
     ]
 )
 OnUnseenChange: TypeAlias = Literal["warn", "refresh", "fail"]

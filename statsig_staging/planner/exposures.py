@@ -78,10 +78,15 @@ def exposures(scan: Scan, source: AssignmentSource, days: Days) -> exp.Query:
     query = query if listed is None else query.where(listed)
     return query.select(
         *(
-            exp.alias_(scan.text(column), name.lower(), quoted=True)
-            for name, column in source.context.items()
+            exp.alias_(scan.text(column), _internal(number))
+            for number, column in enumerate(source.context.values())
         )
     )
+
+
+def _internal(number: int) -> str:
+    """Return the name of a context column inside a statement, where it meets no other."""
+    return f"context_{number}"
 
 
 def unit_day_exposures(scan: Scan, source: AssignmentSource, days: Days) -> exp.Query:
@@ -90,10 +95,11 @@ def unit_day_exposures(scan: Scan, source: AssignmentSource, days: Days) -> exp.
         "unit_day_exposures", tables={"exposures": exposures(scan, source, days)}
     )
     by_group, ranked = templates.part(outer, "by_group"), templates.part(outer, "ranked")
-    for name in (name.lower() for name in source.context):
-        by_group.select(*_first_value(name), copy=False)
-        ranked.select(_first_of_groups(name), copy=False)
-        outer.select(exp.column(name, "r", quoted=True), copy=False)
+    for number, name in enumerate(source.context):
+        inner = _internal(number)
+        by_group.select(*_first_value(inner), copy=False)
+        ranked.select(_first_of_groups(inner), copy=False)
+        outer.select(exp.alias_(exp.column(inner, "r"), name.lower(), quoted=True), copy=False)
     return outer
 
 

@@ -393,17 +393,20 @@ SELECT
   '123' AS experiment_id,
   z.rollup,
   z.ds,
-  NULL AS day_index,
+  CAST(NULL AS BIGINT) AS day_index,
   z.metric,
-  NULL AS dimension,
-  NULL AS dimension_value,
+  CAST(NULL AS VARCHAR) AS dimension,
+  CAST(NULL AS VARCHAR) AS dimension_value,
   z.group_id,
   z.units,
-  z.total,
-  z.total_squares,
-  z.total / NULLIF(z.divisor, 0) AS mean,
+  CASE WHEN IS_FINITE(z.total) THEN z.total END AS total,
+  CASE WHEN IS_FINITE(z.total_squares) THEN z.total_squares END AS total_squares,
   CASE
-    WHEN z.units > 1
+    WHEN IS_FINITE(z.total / NULLIF(z.divisor, 0))
+    THEN z.total / NULLIF(z.divisor, 0)
+  END AS mean,
+  CASE
+    WHEN z.units > 1 AND IS_FINITE(z.total_squares - z.total * z.total / z.units)
     THEN GREATEST(
       (
         z.total_squares - z.total * z.total / z.units
@@ -413,7 +416,13 @@ SELECT
       CAST(0 AS DOUBLE)
     )
   END AS variance,
-  z.denominator_total,
-  z.denominator_total_squares,
-  z.numerator_denominator_product
+  CASE WHEN IS_FINITE(z.denominator_total) THEN z.denominator_total END AS denominator_total,
+  CASE
+    WHEN IS_FINITE(z.denominator_total_squares)
+    THEN z.denominator_total_squares
+  END AS denominator_total_squares,
+  CASE
+    WHEN IS_FINITE(z.numerator_denominator_product)
+    THEN z.numerator_denominator_product
+  END AS numerator_denominator_product
 FROM statistics AS z;

@@ -411,17 +411,21 @@ SELECT
   '123' AS "experiment_id",
   "z"."rollup",
   "z"."ds",
-  NULL AS "day_index",
+  CAST(NULL AS BIGINT) AS "day_index",
   "z"."metric",
-  NULL AS "dimension",
-  NULL AS "dimension_value",
+  CAST(NULL AS TEXT) AS "dimension",
+  CAST(NULL AS TEXT) AS "dimension_value",
   "z"."group_id",
   "z"."units",
-  "z"."total",
-  "z"."total_squares",
-  "z"."total" / NULLIF("z"."divisor", 0) AS "mean",
+  CASE WHEN ISFINITE("z"."total") THEN "z"."total" END AS "total",
+  CASE WHEN ISFINITE("z"."total_squares") THEN "z"."total_squares" END AS "total_squares",
+  CASE
+    WHEN ISFINITE("z"."total" / NULLIF("z"."divisor", 0))
+    THEN "z"."total" / NULLIF("z"."divisor", 0)
+  END AS "mean",
   CASE
     WHEN "z"."units" > 1
+    AND ISFINITE("z"."total_squares" - "z"."total" * "z"."total" / "z"."units")
     THEN CASE
       WHEN (
         (
@@ -459,7 +463,13 @@ SELECT
       )
     END
   END AS "variance",
-  "z"."denominator_total",
-  "z"."denominator_total_squares",
-  "z"."numerator_denominator_product"
+  CASE WHEN ISFINITE("z"."denominator_total") THEN "z"."denominator_total" END AS "denominator_total",
+  CASE
+    WHEN ISFINITE("z"."denominator_total_squares")
+    THEN "z"."denominator_total_squares"
+  END AS "denominator_total_squares",
+  CASE
+    WHEN ISFINITE("z"."numerator_denominator_product")
+    THEN "z"."numerator_denominator_product"
+  END AS "numerator_denominator_product"
 FROM "statistics" AS "z";

@@ -41,17 +41,17 @@ WITH "by_group" AS (
     "e"."ds",
     "e"."group_id",
     MIN("e"."exposed_at") AS "first_exposure",
-    ARG_MIN_NULL("e"."device", ROW("e"."exposed_at", "e"."device")) FILTER(WHERE
-      NOT "e"."device" IS NULL) AS "device",
+    ARG_MIN_NULL("e"."context_0", ROW("e"."exposed_at", "e"."context_0")) FILTER(WHERE
+      NOT "e"."context_0" IS NULL) AS "context_0",
     MIN("e"."exposed_at") FILTER(WHERE
-      NOT "e"."device" IS NULL) AS "device_at"
+      NOT "e"."context_0" IS NULL) AS "context_0_at"
   FROM (
     SELECT
       "s"."user_id" AS "unit_id",
       "s"."group_id" AS "group_id",
       "s"."exposed_at" AS "exposed_at",
       CAST('2026-01-03' AS DATE) AS "ds",
-      "s"."group_id" AS "device"
+      "s"."group_id" AS "context_0"
     FROM "shop"."exposures" AS "s"
     WHERE
       "s"."experiment_id" = '123'
@@ -82,11 +82,11 @@ WITH "by_group" AS (
       PARTITION BY "g"."unit_id", "g"."ds"
       ORDER BY "g"."first_exposure", "g"."group_id"
     ) AS "place",
-    FIRST_VALUE("g"."device") OVER (
+    FIRST_VALUE("g"."context_0") OVER (
       PARTITION BY "g"."unit_id", "g"."ds"
-      ORDER BY "g"."device_at", "g"."device"
+      ORDER BY "g"."context_0_at", "g"."context_0"
       ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
-    ) AS "device"
+    ) AS "context_0"
   FROM "by_group" AS "g"
 )
 SELECT
@@ -97,7 +97,7 @@ SELECT
   "r"."min_group_id",
   "r"."max_group_id",
   "r"."crossover_at",
-  "r"."device"
+  "r"."context_0" AS "device"
 FROM "ranked" AS "r"
 WHERE
   "r"."place" = 1;
@@ -1355,17 +1355,21 @@ SELECT
   '123' AS "experiment_id",
   "z"."rollup",
   "z"."ds",
-  NULL AS "day_index",
+  CAST(NULL AS BIGINT) AS "day_index",
   "z"."metric",
-  NULL AS "dimension",
-  NULL AS "dimension_value",
+  CAST(NULL AS TEXT) AS "dimension",
+  CAST(NULL AS TEXT) AS "dimension_value",
   "z"."group_id",
   "z"."units",
-  "z"."total",
-  "z"."total_squares",
-  "z"."total" / NULLIF("z"."divisor", 0) AS "mean",
+  CASE WHEN ISFINITE("z"."total") THEN "z"."total" END AS "total",
+  CASE WHEN ISFINITE("z"."total_squares") THEN "z"."total_squares" END AS "total_squares",
+  CASE
+    WHEN ISFINITE("z"."total" / NULLIF("z"."divisor", 0))
+    THEN "z"."total" / NULLIF("z"."divisor", 0)
+  END AS "mean",
   CASE
     WHEN "z"."units" > 1
+    AND ISFINITE("z"."total_squares" - "z"."total" * "z"."total" / "z"."units")
     THEN CASE
       WHEN (
         (
@@ -1403,9 +1407,15 @@ SELECT
       )
     END
   END AS "variance",
-  "z"."denominator_total",
-  "z"."denominator_total_squares",
-  "z"."numerator_denominator_product"
+  CASE WHEN ISFINITE("z"."denominator_total") THEN "z"."denominator_total" END AS "denominator_total",
+  CASE
+    WHEN ISFINITE("z"."denominator_total_squares")
+    THEN "z"."denominator_total_squares"
+  END AS "denominator_total_squares",
+  CASE
+    WHEN ISFINITE("z"."numerator_denominator_product")
+    THEN "z"."numerator_denominator_product"
+  END AS "numerator_denominator_product"
 FROM "statistics" AS "z"
 WHERE
   "z"."ds" >= CAST('2026-01-03' AS DATE)

@@ -23,20 +23,20 @@ def mapped_errors() -> Iterator[None]:
     try:
         yield
     except (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException) as error:
-        raise WarehouseError(_message(error)) from error
+        raise WarehouseError(said(error)) from error
     except duckdb.OutOfMemoryException as error:
         raise StepFailedError(
-            f"not enough memory: {_message(error)}; raise connection.memory_limit, "
+            f"not enough memory: {said(error)}; raise connection.memory_limit, "
             "or point connection.temp_directory to a larger disk"
         ) from error
     except (duckdb.InvalidInputException, duckdb.IOException) as error:
         if (reason := dialect.reason(str(error))) is not None:
             raise StepFailedError(reason) from error
         if "No space left" in str(error):
-            raise StepFailedError(f"the disk is full: {_message(error)}") from error
-        raise SourceFileError(_message(error)) from error
+            raise StepFailedError(f"the disk is full: {said(error)}") from error
+        raise SourceFileError(said(error)) from error
     except duckdb.Error as error:
-        raise StepFailedError(dialect.reason(str(error)) or _message(error)) from error
+        raise StepFailedError(dialect.reason(str(error)) or said(error)) from error
     except RuntimeError as error:
         # DuckDB 2.0 raises a plain RuntimeError where Ctrl-C stops a query.
         if "interrupted" not in str(error).lower():
@@ -47,7 +47,7 @@ def mapped_errors() -> Iterator[None]:
         raise StepFailedError(f"{error.filename or 'warehouse'}: {what}") from error
 
 
-def _message(error: Exception) -> str:
+def said(error: Exception) -> str:
     """Return what a driver said, on one line and without the statement that it quotes."""
     return " ".join(str(error).split()).split(" LINE 1: ")[0]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -15,12 +16,13 @@ from sqlglot import exp
 from statsig_staging.errors import SourceFileError
 from statsig_staging.sources import SourceFile
 from statsig_staging.warehouses.local import files
+from statsig_staging.warehouses.local.drivers import said
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Iterable, Mapping, Sequence
 
     from statsig_staging.config import Partition
+    from statsig_staging.plan import Batch
     from statsig_staging.warehouses.base import Sighting
 
 
@@ -74,9 +76,62 @@ _LONGEST_REASON = 400
 
 
 def _reason(error: Exception) -> str:
-    """Return what a driver said, on one line and without the statement it quotes."""
-    said = " ".join(str(error).split()).split(" LINE 1: ")[0]
-    return said[:_LONGEST_REASON] or type(error).__name__
+    return said(error)[:_LONGEST_REASON] or type(error).__name__
+
+
+def is_untouched(path: Path, before: SourceFile) -> bool:
+    """Return whether a file is still the one that was looked at."""
+    stat = path.stat()
+    return (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) == (
+        before.size,
+        before.modified_ns,
+        before.changed_ns,
+    )
+
+
+def check_untouched(batches: Iterable[Batch]) -> None:
+    """Make sure that what was read is what was looked at.
+
+    Raises:
+        SourceFileError: If a file changed or vanished meanwhile.
+    """
+    for file in _files_of(batches):
+        try:
+            still = is_untouched(Path(file.path), file)
+        except FileNotFoundError:
+            still = False
+        if not still:
+            raise SourceFileError(
+                f"{file.path}: changed while it was read; nothing was published, run again"
+            )
+
+
+def blame(
+    batches: Iterable[Batch],
+    root: Path,
+    connection: duckdb.DuckDBPyConnection,
+    failure: Exception,
+) -> None:
+    """Name the source file that a failed statement could not read, if there is one.
+
+    Raises:
+        SourceFileError: If one of the files cannot be read by itself.
+    """
+    for file in _files_of(batches):
+        if file.path in str(failure):
+            return
+        rows = files.source_relation([file], files.merged_columns([file]), root)
+        columns = [exp.Count(this=exp.column(name, quoted=True)) for name in file.columns]
+        query = exp.select(*columns).from_(rows.subquery("s"))
+        try:
+            connection.execute(query.sql("duckdb")).fetchall()
+        except duckdb.Error as error:
+            raise SourceFileError(f"{file.path}: cannot be read: {_reason(error)}") from failure
+
+
+def _files_of(batches: Iterable[Batch]) -> list[SourceFile]:
+    found = {file.path: file for batch in batches for read in batch.reads for file in read.files}
+    return list(found.values())
 
 
 def _glance(path: Path, sighting: Sighting, connection: duckdb.DuckDBPyConnection) -> _Glance:

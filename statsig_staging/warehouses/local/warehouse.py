@@ -19,8 +19,13 @@ from statsig_staging.plan import CreateTable, Drop, Merge, Replace, ReplaceParti
 from statsig_staging.sources import TableObservation
 from statsig_staging.warehouses.base import TableSize, TableVersion, Traits, WriteStats
 from statsig_staging.warehouses.local import dialect, files
-from statsig_staging.warehouses.local.drivers import locked, mapped_errors, prepared
-from statsig_staging.warehouses.local.glances import observe_file
+from statsig_staging.warehouses.local.drivers import locked, mapped_errors, prepared, said
+from statsig_staging.warehouses.local.glances import (
+    blame,
+    check_untouched,
+    is_untouched,
+    observe_file,
+)
 from statsig_staging.warehouses.local.merging import MergeSource
 from statsig_staging.warehouses.local.parquet import Copy, CopyQueue, copy_rows
 from statsig_staging.warehouses.local.statements import Statements
@@ -61,7 +66,7 @@ class LocalWarehouse:
         self._prepare()
         self._catalog = iceberg.open_catalog(self._path / "catalog.db", self._path)
         self._catalog.create_namespace_if_not_exists(connection.database)
-        self._spill = Path(tempfile.mkdtemp(prefix="spill-", dir=self._scratch()))
+        self._spill = self._scratch()
         self._duckdb = self._connect()
         self._statements = Statements(self._catalog, connection.database, self._root)
 
@@ -74,9 +79,9 @@ class LocalWarehouse:
             self._folder.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=self._folder, prefix=".probe-"):
                 pass
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise WarehouseError(
-                f"connection.path {self._path}: the folder cannot be written ({error.strerror}); "
+                f"connection.path {self._path}: the folder cannot be written ({error}); "
                 "choose a folder that this user may write to"
             ) from error
 
@@ -87,11 +92,11 @@ class LocalWarehouse:
             scratch = self._root / self._config.temp_directory
         try:
             scratch.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
+            return Path(tempfile.mkdtemp(prefix="spill-", dir=scratch))
+        except (OSError, ValueError) as error:
             raise WarehouseError(
-                f"connection.temp_directory {scratch}: cannot be written ({error.strerror})"
+                f"connection.temp_directory {scratch}: cannot be written ({error})"
             ) from error
-        return scratch
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
         settings: dict[str, str | bool | int | float | list[str]] = {
@@ -105,7 +110,12 @@ class LocalWarehouse:
             settings["memory_limit"] = self._config.memory_limit
         if self._config.threads is not None:
             settings["threads"] = self._config.threads
-        return prepared(duckdb.connect(config=settings))
+        try:
+            return prepared(duckdb.connect(config=settings))
+        except duckdb.Error as error:
+            raise WarehouseError(
+                f"connection: DuckDB refuses memory_limit or threads: {said(error)}"
+            ) from error
 
     def close(self) -> None:
         """Close the connection and remove what it spilled."""
@@ -118,7 +128,7 @@ class LocalWarehouse:
         found = []
         for path in self._source_paths(sighting.table):
             before = known.get(str(path))
-            if before is not None and _is_untouched(path, before):
+            if before is not None and is_untouched(path, before):
                 found.append(before)
             else:
                 found.append(observe_file(path, sighting, self._root, self._duckdb))
@@ -194,6 +204,10 @@ class LocalWarehouse:
         try:
             with mapped_errors():
                 return self._write(write, stamp, on_batch)
+        except StepFailedError as error:
+            if not isinstance(write, Drop):
+                blame(write.batches, self._root, self._duckdb, error)
+            raise
         finally:
             self._statements.forget()
 
@@ -228,6 +242,7 @@ class LocalWarehouse:
                 day = batch.partitions[0] if len(batch.partitions) == 1 else None
                 queue.add(self._copying(write.target, change, select, day))
             added = queue.files()
+        check_untouched(write.batches)
         removed = iceberg.data_files(present, partitions=partitions) if present is not None else []
         return self._commit(write.target, change, removed, added, stamp, write.batches)
 
@@ -241,6 +256,7 @@ class LocalWarehouse:
             for number, batch in enumerate(write.batches, start=1):
                 source.add(self._statements.of_batch(batch))
                 on_batch(number, len(write.batches))
+            check_untouched(write.batches)
             source.check_keys()
             days = source.days() if write.target.partitioned else None
             touched = iceberg.data_files(present, partitions=days) if present is not None else []
@@ -364,15 +380,6 @@ class LocalWarehouse:
                     return False
                 self.put_object(key, after)
         return True
-
-
-def _is_untouched(path: Path, before: SourceFile) -> bool:
-    stat = path.stat()
-    return (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) == (
-        before.size,
-        before.modified_ns,
-        before.changed_ns,
-    )
 
 
 def _version(table: IcebergTable, snapshot_id: int) -> TableVersion:
