@@ -65,8 +65,8 @@ def test_a_full_load_is_what_the_definitions_say(scenario: Scenario) -> None:
 
 @pytest.mark.parametrize("part", range(2))
 def test_sequences(part: int) -> None:
-    """Sixty sequences of edits and loads, each load compared with the definitions."""
-    sequences(20260102 + part, 30)
+    """Thirty sequences of edits and loads, each load compared with the definitions."""
+    sequences(20260102 + part, 15)
 
 
 @pytest.mark.slow
