@@ -155,7 +155,7 @@ def aggregates_of(statistics: Iterable[Statistic], source: str) -> tuple[Aggrega
 def _aggregate(
     source: MetricSource, kind: AggregateKind, where: str | None, value: str | None
 ) -> Aggregate:
-    hashed = digest(kind, _fingerprint(source, where), _fingerprint(source, value))
+    hashed = digest(kind, fingerprint(source, where), fingerprint(source, value))
     return Aggregate(
         source=source.name,
         kind=kind,
@@ -172,7 +172,12 @@ def _slug(value: str | None) -> str:
     return tree.name.lower() if tree is not None and plain else ""
 
 
-def _fingerprint(source: MetricSource, sql: str | None) -> str:
+def expression_column(source: MetricSource, kind: str, sql: str) -> str:
+    """Return the name of a column that holds what an expression gives; equal expressions share it."""
+    return f"{kind}_{digest(fingerprint(source, sql))}"
+
+
+def fingerprint(source: MetricSource, sql: str | None) -> str:
     """Return a digest of an expression and of the aliases that it names."""
     if sql is None:
         return ""

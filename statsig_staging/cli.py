@@ -111,7 +111,14 @@ _refresh = click.option(
     type=click.Choice([refresh.value for refresh in Refresh]),
     default=Refresh.INCREMENTAL.value,
     show_default=True,
-    help="Load what is new or changed, or everything.",
+    help="Load what is new or changed, everything, or some metrics on every day too.",
+)
+_metrics = click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    metavar="NAME",
+    help="Compute this metric anew, with --refresh metric; repeatable.",
 )
 _through = click.option(
     "--through",
@@ -168,17 +175,20 @@ def init(folder: Path | None, project: Path, *, demo: bool) -> None:
         "run --experiment 123",
         "run --experiment 123 --through 2026-01-31",
         "run --experiment 123 --refresh full --json",
+        "run --experiment 123 --refresh metric --metric purchases",
         "run --experiment 123 --wait",
     ),
 )
 @_experiment
 @_refresh
+@_metrics
 @_through
 @click.option("--wait", is_flag=True, help="Wait while another load holds the experiment.")
 @_json
 def run(
     experiment_id: str,
     refresh: str,
+    metrics: tuple[str, ...],
     through: date | None,
     project: Path,
     *,
@@ -192,7 +202,9 @@ def run(
     from statsig_staging.display import load_summary
 
     with _connect(_project(project)) as engine:
-        result = _load(engine, experiment_id, refresh, through, wait=wait)
+        result = _load(
+            engine, experiment_id, refresh=refresh, metrics=metrics, through=through, wait=wait
+        )
     _print_json(result.to_dict()) if as_json else _show(load_summary(result))
 
 
@@ -206,12 +218,14 @@ def run(
 )
 @_experiment
 @_refresh
+@_metrics
 @_through
 @click.option("--sql", is_flag=True, help="Print the SQL of each statement, in Athena's dialect.")
 @_json
 def plan(
     experiment_id: str,
     refresh: str,
+    metrics: tuple[str, ...],
     through: date | None,
     project: Path,
     *,
@@ -225,7 +239,7 @@ def plan(
     from statsig_staging import display, documents
 
     with _connect(_project(project)) as engine:
-        planned = engine.plan(experiment_id, refresh=refresh, through=through)
+        planned = engine.plan(experiment_id, refresh=refresh, metrics=metrics, through=through)
     _warn(planned.warnings)
     if as_json:
         _print_json(documents.plan_document(planned, sql=sql))
@@ -326,7 +340,13 @@ def _connect(project: Project) -> Engine:
 
 
 def _load(
-    engine: Engine, experiment_id: str, refresh: str, through: date | None, *, wait: bool
+    engine: Engine,
+    experiment_id: str,
+    *,
+    refresh: str,
+    metrics: tuple[str, ...],
+    through: date | None,
+    wait: bool,
 ) -> LoadResult:
     from statsig_staging.progress import Watch
 
@@ -334,7 +354,12 @@ def _load(
         watch = Watch(show)
         try:
             return engine.run(
-                experiment_id, refresh=refresh, through=through, wait=wait, on_event=watch
+                experiment_id,
+                refresh=refresh,
+                metrics=metrics,
+                through=through,
+                wait=wait,
+                on_event=watch,
             )
         except (Exception, KeyboardInterrupt) as error:
             if outcome := watch.outcome():

@@ -13,6 +13,7 @@ from statsig_staging import aggregates, journal, state
 from statsig_staging.days import DAY
 from statsig_staging.errors import ConfigError, NoExposuresError, StagingError
 from statsig_staging.executor import Surroundings, execute
+from statsig_staging.expressions import suggestion
 from statsig_staging.journal import Journal
 from statsig_staging.lease import held, is_held
 from statsig_staging.observer import observe, with_expressions
@@ -24,7 +25,7 @@ from statsig_staging.results import LoadPublished, LoadResult, LoadStarted, Warn
 from statsig_staging.warehouses import open_warehouse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
     import pyarrow as pa
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from statsig_staging.config import Experiment, Project
     from statsig_staging.executor import Execution
     from statsig_staging.lease import HeldLease
+    from statsig_staging.observer import Known
     from statsig_staging.plan import Plan
     from statsig_staging.reader import ExperimentStatus
     from statsig_staging.results import Event
@@ -65,6 +67,7 @@ class _Load:
 
     experiment: Experiment
     refresh: Refresh
+    metrics: tuple[str, ...]
     through: date
     published: tuple[Published, ...]
     began: float
@@ -107,6 +110,7 @@ class Engine:
         experiment_id: str,
         *,
         refresh: str = "incremental",
+        metrics: Sequence[str] = (),
         through: date | None = None,
         wait: bool = False,
         on_event: Callable[[Event], object] = lambda _: None,
@@ -115,7 +119,9 @@ class Engine:
 
         Args:
             experiment_id: The experiment's id in the project.
-            refresh: ``incremental`` reads what is new or changed, ``full`` everything.
+            refresh: ``incremental`` reads what is new or changed, ``full`` everything; ``metric`` is
+                incremental and computes the columns of some metrics anew on every day.
+            metrics: The metrics of a ``metric`` refresh.
             through: Last day to load, UTC; by default yesterday or the experiment's end.
             wait: Whether to wait while another load holds the experiment.
             on_event: Hears of every step while the load runs.
@@ -132,7 +138,7 @@ class Engine:
         """
         began = monotonic()
         experiment = self._project.experiment(experiment_id)
-        asked, target = _refresh(refresh), self._target(experiment, through)
+        asked, target = _refresh(refresh, metrics, experiment), self._target(experiment, through)
         before = self._reader.loads(experiment.id)
         with held(
             self._warehouse,
@@ -144,6 +150,7 @@ class Engine:
             load = _Load(
                 experiment=experiment,
                 refresh=asked,
+                metrics=tuple(metrics),
                 through=target,
                 published=self._reader.loads(experiment.id),
                 began=began,
@@ -167,7 +174,7 @@ class Engine:
 
     def _run(self, load: _Load, lease: HeldLease) -> LoadResult:
         self._repair(load.experiment, load.published)
-        plan = self._plan(load.experiment, load.refresh, load.through, load.published)
+        plan = self._plan(load)
         for warning in plan.warnings:
             load.on_event(Warned(message=warning))
         if not plan.steps and load.published:
@@ -208,6 +215,8 @@ class Engine:
             on_event=load.on_event,
             clock=monotonic,
             before_step=lease.renew,
+            database=self._project.connection.database,
+            published=_snapshots(load.published),
         )
         done = execute(plan, around)
         self._check_exposures(load.experiment)
@@ -221,14 +230,21 @@ class Engine:
         experiment_id: str,
         *,
         refresh: str = "incremental",
+        metrics: Sequence[str] = (),
         through: date | None = None,
     ) -> Plan:
         """Return what :meth:`run` would do with the same arguments; nothing is written."""
         experiment = self._project.experiment(experiment_id)
-        published = self._reader.loads(experiment.id)
-        return self._plan(
-            experiment, _refresh(refresh), self._target(experiment, through), published
+        load = _Load(
+            experiment=experiment,
+            refresh=_refresh(refresh, metrics, experiment),
+            metrics=tuple(metrics),
+            through=self._target(experiment, through),
+            published=self._reader.loads(experiment.id),
+            began=monotonic(),
+            on_event=lambda _: None,
         )
+        return self._plan(load)
 
     def results(
         self, experiment_id: str, *, rollup: str | None = None, metrics: tuple[str, ...] = ()
@@ -295,28 +311,28 @@ class Engine:
     def _target(self, experiment: Experiment, through: date | None) -> date:
         return _target(experiment, through, self._now().astimezone(UTC).date())
 
-    def _plan(
-        self,
-        experiment: Experiment,
-        refresh: Refresh,
-        through: date,
-        published: tuple[Published, ...],
-    ) -> Plan:
-        current = published[0] if published else None
+    def _plan(self, load: _Load) -> Plan:
+        current = load.published[0] if load.published else None
         request = LoadRequest(
             project=self._project,
-            experiment=experiment,
-            refresh=refresh,
-            through=through,
+            experiment=load.experiment,
+            refresh=load.refresh,
+            metrics=load.metrics,
+            through=load.through,
             today=self._now().astimezone(UTC).date(),
             observations={},
             published=current,
             traits=self._warehouse.traits,
         )
-        return build_plan(replace(request, observations=self._observe(request, current)))
-
-    def _observe(self, request: LoadRequest, current: Published | None) -> dict[str, Observation]:
         known = self._known_files(request, current)
+        by_source: dict[str, tuple[SourceFile, ...]] = {}
+        for (source, _), found in known.items():
+            by_source[source] = (*by_source.get(source, ()), *found.values())
+        return build_plan(
+            replace(request, observations=self._observe(request, known), known=by_source)
+        )
+
+    def _observe(self, request: LoadRequest, known: Known) -> dict[str, Observation]:
         experiment = request.experiment
         source = request.assignment_source
         found = {source.name: observe(self._warehouse, source, experiment, known)}
@@ -370,7 +386,10 @@ class Engine:
         before = published[0].tables if published else {}
         sources = {
             name: state.SourceState(
-                fingerprint=observation.fingerprint(), days=observation.digests()
+                fingerprint=observation.fingerprint(),
+                days=observation.digests(),
+                kept_rows=_kept_rows(plan, name, done),
+                late=plan.kept[name].late if name in plan.kept else None,
             )
             for name, observation in plan.observations.items()
         }
@@ -385,6 +404,7 @@ class Engine:
             definitions=plan.definitions,
             sources=sources,
             tables={**before, **done.versions},
+            totals_through=plan.totals_through,
             rows=result.rows,
             bytes_read=result.bytes_read,
             bytes_written=result.bytes_written,
@@ -397,16 +417,44 @@ class Engine:
         state.publish(self._warehouse, plan.experiment_id, load, published)
 
 
+def _snapshots(published: tuple[Published, ...]) -> dict[str, int]:
+    tables = published[0].tables if published else {}
+    return {name: version.snapshot_id for name, version in tables.items()}
+
+
+def _kept_rows(plan: Plan, source: str, done: Execution) -> tuple[date, ...]:
+    """Return the days whose rows are kept of a source once the plan has run."""
+    kept = plan.kept.get(source)
+    if kept is None:
+        return ()
+    more = (day for step in done.steps if step.step == kept.more for day in step.partitions)
+    return tuple(sorted({*kept.days, *more}))
+
+
 def _new_load_id(now: datetime) -> str:
     return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
 
 
-def _refresh(name: str) -> Refresh:
+def _refresh(name: str, metrics: Sequence[str], experiment: Experiment) -> Refresh:
     try:
-        return Refresh(name)
+        refresh = Refresh(name)
     except ValueError:
         listed = ", ".join(refresh.value for refresh in Refresh)
         raise ConfigError(f"refresh {name!r} is not known; choose one of {listed}") from None
+    if refresh is Refresh.METRIC and not metrics:
+        raise ConfigError("a metric refresh needs the metrics to refresh: --metric NAME")
+    if metrics and refresh is not Refresh.METRIC:
+        raise ConfigError("--metric goes with --refresh metric")
+    unknown = [name for name in metrics if name not in experiment.metrics]
+    if unknown:
+        raise ConfigError(
+            *(
+                f"experiment {experiment.id!r} has no metric {name!r}"
+                f"{suggestion(name, experiment.metrics)}"
+                for name in unknown
+            )
+        )
+    return refresh
 
 
 def _target(experiment: Experiment, through: date | None, today: date) -> date:

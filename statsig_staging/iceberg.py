@@ -10,6 +10,7 @@ them, and none to do several changes of a table in one commit. The calls used fo
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ from pyiceberg.io.pyarrow import (
     data_file_statistics_from_parquet_metadata,
     parquet_path_to_id_mapping,
 )
-from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
+from pyiceberg.manifest import DataFile, DataFileContent, FileFormat, ManifestContent
 from pyiceberg.partitioning import UNPARTITIONED_PARTITION_SPEC, PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table.update import SetCurrentSchemaUpdate
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pyiceberg.catalog import Catalog
+    from pyiceberg.io import FileIO
+    from pyiceberg.manifest import ManifestFile
     from pyiceberg.table import Table as IcebergTable
     from pyiceberg.table import Transaction
     from pyiceberg.table.snapshots import Snapshot
@@ -156,16 +159,37 @@ def data_files(
     Raises:
         ValueError: If the table carries delete files; reading its data files would resurrect rows.
     """
-    if snapshot_id is None and table.current_snapshot() is None:
+    snapshot = (
+        table.current_snapshot() if snapshot_id is None else table.snapshot_by_id(snapshot_id)
+    )
+    if snapshot is None:
         return []
     wanted = None if partitions is None else {_days_since_1970(day) for day in partitions}
     found = []
-    for task in table.scan(snapshot_id=snapshot_id).plan_files():
-        if task.delete_files:
+    for manifest in snapshot.manifests(table.io):
+        if manifest.content is not ManifestContent.DATA:
             raise ValueError(f"table {'.'.join(table.name())} carries delete files")
-        if wanted is None or task.file.partition[0] in wanted:
-            found.append(task.file)
+        found += [
+            file
+            for file in _entries_of(manifest, table.io)
+            if wanted is None or file.partition[0] in wanted
+        ]
     return found
+
+
+_MANIFESTS_KEPT = 1024
+_entries: OrderedDict[str, tuple[DataFile, ...]] = OrderedDict()
+"""Manifests are never written again under one name, and a load reads each of them many times."""
+
+
+def _entries_of(manifest: ManifestFile, io: FileIO) -> tuple[DataFile, ...]:
+    path = manifest.manifest_path
+    if path not in _entries:
+        entries = manifest.fetch_manifest_entry(io, discard_deleted=True)
+        _entries[path] = tuple(entry.data_file for entry in entries)
+        if len(_entries) > _MANIFESTS_KEPT:
+            _entries.popitem(last=False)
+    return _entries[path]
 
 
 def _days_since_1970(day: date) -> int:
@@ -345,8 +369,7 @@ class TableChange:
             found.add(path_of(snapshot.manifest_list))
             for manifest in snapshot.manifests(io):
                 found.add(path_of(manifest.manifest_path))
-                entries = manifest.fetch_manifest_entry(io, discard_deleted=True)
-                found.update(path_of(entry.data_file.file_path) for entry in entries)
+                found.update(path_of(file.file_path) for file in _entries_of(manifest, io))
         return found
 
 

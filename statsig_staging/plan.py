@@ -21,6 +21,8 @@ class Refresh(StrEnum):
 
     INCREMENTAL = "incremental"
     FULL = "full"
+    METRIC = "metric"
+    """Incremental, and the columns of some metrics computed anew on every day."""
 
 
 class ColumnType(StrEnum):
@@ -187,6 +189,21 @@ class SourceReading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeptRows:
+    """What is kept of a metric source's rows once a plan has run.
+
+    Attributes:
+        days: Days whose rows are kept.
+        late: Last day of the last load that read exposures of earlier days.
+        more: Name of the step whose days are kept too, as far as it ran.
+    """
+
+    days: tuple[date, ...]
+    late: date
+    more: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What a load of one experiment will do.
 
@@ -197,6 +214,8 @@ class Plan:
         start: First day of the experiment.
         through: Last day that the load publishes.
         watermark: First day that counts as not yet loaded afterwards.
+        totals_through: Last day of the unit totals that the next load starts from; None where there are none.
+        kept: Metric source → what is kept of its rows.
         steps: In an order that respects their needs; empty when nothing has changed.
         readings: What is read of each source, and why.
         warnings: What a person should know before it runs.
@@ -210,8 +229,10 @@ class Plan:
     start: date
     through: date
     watermark: date
+    totals_through: date | None
     steps: tuple[Step, ...]
     readings: tuple[SourceReading, ...]
     warnings: tuple[str, ...]
     definitions: Mapping[str, str]
     observations: Mapping[str, Observation] = field(default_factory=dict)
+    kept: Mapping[str, KeptRows] = field(default_factory=dict)

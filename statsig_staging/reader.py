@@ -153,6 +153,10 @@ class Reader:
             found[f"unit_day_metrics_{name}"] = staging.unit_day_metrics(
                 experiment.id, name, columns
             )
+            found[f"unit_totals_{name}"] = staging.unit_totals(experiment.id, name, columns)
+            found[f"metric_rows_{name}"] = staging.metric_rows(
+                experiment.id, self._project.metric_source(name), columns
+            )
         found["results"] = staging.results(experiment.id)
         return found
 

@@ -90,6 +90,7 @@ class StepResult:
         bytes_written: Bytes of the files written.
         files_read: Source files opened.
         snapshot_id: The Iceberg snapshot it made.
+        partitions: Days that its statements filled.
     """
 
     step: str
@@ -101,6 +102,7 @@ class StepResult:
     bytes_written: int = 0
     files_read: frozenset[str] = frozenset()
     snapshot_id: int | None = None
+    partitions: tuple[date, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,10 +36,14 @@ class SourceState:
     Attributes:
         fingerprint: Digest of everything it held.
         days: Digest of each of its days; empty where days cannot be told.
+        kept_rows: Days whose rows are kept in ``metric_rows``.
+        late: Last day of the last load that read exposures of earlier days; None where none did.
     """
 
     fingerprint: str
     days: Mapping[date, str]
+    kept_rows: tuple[date, ...] = ()
+    late: date | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +61,7 @@ class Published:
         definitions: Fingerprint of each definition its tables were built from.
         sources: What each source held.
         tables: Catalog name → version, of every table.
+        totals_through: Last day that the unit totals hold; None where there are none.
         rows: Rows written.
         bytes_read: Compressed bytes read of the sources.
         bytes_written: Bytes written.
@@ -74,6 +79,7 @@ class Published:
     definitions: Mapping[str, str]
     sources: Mapping[str, SourceState]
     tables: Mapping[str, TableVersion]
+    totals_through: date | None = None
     rows: int = 0
     bytes_read: int = 0
     bytes_written: int = 0
@@ -102,6 +108,7 @@ def loads_table(experiment_id: str) -> Table:
             Column("bytes_written", _LONG, "Bytes written"),
             Column("seconds", ColumnType.DOUBLE, "How long the load took"),
             Column("warnings", _STRING, "JSON: list of warnings"),
+            Column("totals_through", ColumnType.DATE, "Last day that the unit totals hold"),
         ),
     )
 
@@ -151,6 +158,7 @@ _SCHEMA = pa.schema(
         ("bytes_written", pa.int64()),
         ("seconds", pa.float64()),
         ("warnings", pa.string()),
+        ("totals_through", pa.date32()),
     ]
 )
 
@@ -160,6 +168,8 @@ def _to_row(load: Published) -> dict[str, object]:
         name: {
             "fingerprint": source.fingerprint,
             "days": {day.isoformat(): value for day, value in source.days.items()},
+            "kept_rows": [day.isoformat() for day in source.kept_rows],
+            "late": source.late.isoformat() if source.late is not None else None,
         }
         for name, source in load.sources.items()
     }
@@ -180,6 +190,7 @@ def _to_row(load: Published) -> dict[str, object]:
         "bytes_written": load.bytes_written,
         "seconds": load.seconds,
         "warnings": _json(list(load.warnings)),
+        "totals_through": load.totals_through,
     }
 
 
@@ -188,6 +199,8 @@ def _from_row(row: dict[str, Any]) -> Published:
         name: SourceState(
             fingerprint=source["fingerprint"],
             days={date.fromisoformat(day): value for day, value in source["days"].items()},
+            kept_rows=tuple(date.fromisoformat(day) for day in source.get("kept_rows", ())),
+            late=date.fromisoformat(source["late"]) if source.get("late") else None,
         )
         for name, source in json.loads(row["sources"]).items()
     }

@@ -114,6 +114,11 @@ def aliased(relation: exp.Expr, alias: str) -> exp.Expr:
     return table
 
 
+def snapshot(snapshot_id: int) -> exp.Version:
+    """Return what has a table read at one of its snapshots."""
+    return exp.Version(this="VERSION", kind="AS OF", expression=exp.Literal.number(snapshot_id))
+
+
 def literal(value: object) -> exp.Expr:
     """Return ``value`` as a literal; timestamps become naive UTC, as every table holds them."""
     match value:

@@ -173,6 +173,7 @@ def make_published(**changes: Any) -> Published:
         through=day(3),
         watermark=day(4),
         definitions={},
+        totals_through=None,
         sources={},
         tables={},
     )
@@ -225,6 +226,7 @@ def make_plan(*steps: Step) -> Plan:
         readings=(),
         warnings=(),
         definitions={},
+        totals_through=None,
     )
 
 

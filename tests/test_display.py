@@ -85,6 +85,7 @@ def plan_of(*steps: Step, readings: tuple[SourceReading, ...] = ()) -> Plan:
         start=JAN[0],
         through=JAN[3],
         watermark=JAN[4],
+        totals_through=None,
         steps=steps,
         readings=readings,
         warnings=(),

@@ -42,6 +42,9 @@ SOURCE = config.AssignmentSource(
     group_id="group_id",
     units={"user_id": "user_id"},
 )
+METRIC_SOURCE = config.MetricSource(
+    name="events", table="shop.events", timestamp="ts", units={"user_id": "user_id"}
+)
 
 TABLES = {
     "unit_day_exposures_<id>": tables.unit_day_exposures("1", SOURCE),
@@ -49,6 +52,8 @@ TABLES = {
     "exposure_counts_<id>": tables.exposure_counts("1"),
     "exposures_summary_<id>": tables.exposures_summary("1"),
     "unit_day_metrics_<id>_<source>": tables.unit_day_metrics("1", "events", ()),
+    "unit_totals_<id>_<source>": tables.unit_totals("1", "events", ()),
+    "metric_rows_<id>_<source>": tables.metric_rows("1", METRIC_SOURCE, ()),
     "results_<id>": tables.results("1"),
     "loads_<id>": state.loads_table("1"),
 }

@@ -95,6 +95,7 @@ def documented() -> dict[str, Table]:
         "first_exposures": tables.first_exposures("123", source),
         "exposures_summary": tables.exposures_summary("123"),
         "unit_day_metrics_events": tables.unit_day_metrics("123", "events", found),
+        "unit_totals_events": tables.unit_totals("123", "events", found),
         "results": tables.results("123"),
     }
 

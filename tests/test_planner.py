@@ -46,7 +46,7 @@ EXPOSURE_STEPS = [
     "first_exposures",
     "exposures_summary",
 ]
-RESULT_STEPS = ["exposures_summary", "results"]
+RESULT_STEPS = ["exposures_summary", "unit_totals_events", "results"]
 SQL_SOURCE = {"table": None, "sql": "SELECT * FROM shop.events WHERE ds >= {statsig_start_date}"}
 
 
@@ -90,7 +90,12 @@ def test_a_first_load_builds_every_table() -> None:
     """Exposures, their checks and summaries, then metrics, then results."""
     plan = build_plan(make_request())
 
-    assert names(plan) == [*EXPOSURE_STEPS, "unit_day_metrics_events", "results"]
+    assert names(plan) == [
+        *EXPOSURE_STEPS,
+        "unit_day_metrics_events",
+        "unit_totals_events",
+        "results",
+    ]
     assert {type(step.action) for step in plan.steps} == {CreateTable, Check}
     assert (plan.refresh, plan.reason) == (Refresh.FULL, "nothing is published yet")
 
@@ -167,6 +172,7 @@ def test_a_new_day_is_read_and_nothing_else() -> None:
         ("first_exposures", Merge),
         ("exposures_summary", Replace),
         ("unit_day_metrics_events", ReplacePartitions),
+        ("unit_totals_events", Replace),
         ("results", Replace),
     ]
     assert partitions(plan, "unit_day_exposures") == [days(4)]
@@ -189,7 +195,7 @@ def test_a_changed_old_day_of_events() -> None:
     """Only that day of that source is read; exposures stay as they are."""
     plan = next_plan(restated("events", 2))
 
-    assert names(plan) == ["unit_day_metrics_events", "results"]
+    assert names(plan) == ["unit_day_metrics_events", "unit_totals_events", "results"]
     assert partitions(plan, "unit_day_metrics_events") == [days(2)]
     assert reasons(plan, "events") == {day(2): "its files changed"}
     assert reasons(plan, "exposures") == {}
@@ -216,7 +222,14 @@ def test_a_changed_old_day_of_exposures() -> None:
     plan = next_plan(restated("exposures", 2))
     late = step(plan, "late_units_events")
 
-    assert names(plan) == [*EXPOSURE_STEPS, "late_units_events", "results"]
+    assert names(plan) == [
+        *EXPOSURE_STEPS,
+        "metric_rows_events",
+        "late_metric_rows_events",
+        "late_units_events",
+        "unit_totals_events",
+        "results",
+    ]
     assert partitions(plan, "unit_day_exposures") == [days(2)]
     assert late.days == days(2, 3)
     assert isinstance(late.action, Merge)
@@ -243,7 +256,10 @@ def test_only_late_units_have_a_guard() -> None:
     """It asks for the earliest day; where no unit is late, nothing is read."""
     plan = next_plan(restated("exposures", 2))
 
-    assert [step.name for step in plan.steps if step.guard is not None] == ["late_units_events"]
+    assert [step.name for step in plan.steps if step.guard is not None] == [
+        "late_metric_rows_events",
+        "late_units_events",
+    ]
     guard = step(plan, "late_units_events").guard
     assert guard is not None
     assert guard.named_selects == ["ds"]
@@ -265,7 +281,12 @@ def test_moving_through_back_forgets_days() -> None:
     """They are emptied without reading anything."""
     plan = next_plan(through=day(2))
 
-    assert names(plan) == [*EXPOSURE_STEPS, "unit_day_metrics_events", "results"]
+    assert names(plan) == [
+        *EXPOSURE_STEPS,
+        "unit_day_metrics_events",
+        "unit_totals_events",
+        "results",
+    ]
     assert reasons(plan, "events") == {}
     for name in ("exposure_counts", "unit_day_exposures", "unit_day_metrics_events"):
         action = step(plan, name).action
@@ -303,8 +324,67 @@ def test_a_new_metric_restates_its_source() -> None:
     plan = next_plan(project=make_project(metrics=[PURCHASES, REVENUE]))
 
     assert names(plan) == ["unit_day_metrics_events", *RESULT_STEPS]
-    assert reasons(plan, "events") == dict.fromkeys(days(1, 2, 3), "new or changed metrics")
+    assert reasons(plan, "events") == dict.fromkeys(days(1, 2, 3), "new or changed: revenue")
     assert reasons(plan, "exposures") == {}
+
+
+def test_a_new_metric_restates_its_columns_only() -> None:
+    """The other numbers are taken over as they are staged; only what is needed is read."""
+    both = make_project(metrics=[PURCHASES, REVENUE])
+    before = step(next_plan(project=both), "unit_day_metrics_events").action
+    assert isinstance(before, ReplacePartitions)
+    read = before.batches[0].reads[0].used
+    select = before.batches[0].select
+
+    assert read == {"user_id", "ts", "amount_cents"}
+    assert before.partitions == days(1, 2, 3)
+    assert any(table.args.get("version") for table in select.find_all(exp.Table))
+
+
+def test_a_metric_refresh_restates_what_is_asked_for() -> None:
+    """Its columns on every day, and whatever else an incremental load would read."""
+    both = make_project(metrics=[PURCHASES, REVENUE])
+    plan = next_plan(
+        first=make_request(project=both),
+        project=both,
+        refresh=Refresh.METRIC,
+        metrics=("revenue",),
+    )
+
+    assert (plan.refresh, plan.reason) == (Refresh.METRIC, "asked for revenue")
+    assert reasons(plan, "events") == dict.fromkeys(days(1, 2, 3), "asked for: revenue")
+    assert names(plan) == ["unit_day_metrics_events", "unit_totals_events", "results"]
+
+
+def test_a_new_file_of_an_old_day_is_read_alone() -> None:
+    """Exposures that arrive late come on top of those that are staged."""
+    first = make_request()
+    files = [make_file(f"exposures/{number}", number) for number in (1, 2, 3)]
+    late = make_file("exposures/late", 2)
+    plan = next_plan(
+        make_observation("exposures", *files, late), first=first, known={"exposures": tuple(files)}
+    )
+
+    for name in ("exposure_counts", "unit_day_exposures"):
+        action = step(plan, name).action
+        assert isinstance(action, ReplacePartitions)
+        assert action.partitions == days(2)
+        assert [read.files for batch in action.batches for read in batch.reads] == [(late,)]
+
+
+def test_a_day_that_lost_a_file_is_read_whole() -> None:
+    """What the lost file had added cannot be taken away again."""
+    files = [make_file(f"exposures/{number}", number) for number in (1, 2, 3)]
+    lost, late = make_file("exposures/lost", 2), make_file("exposures/late", 2)
+    plan = next_plan(
+        make_observation("exposures", *files, late),
+        first=make_request(make_observation("exposures", *files, lost)),
+        known={"exposures": (*files, lost)},
+    )
+    action = step(plan, "unit_day_exposures").action
+
+    assert isinstance(action, ReplacePartitions)
+    assert [read.files for batch in action.batches for read in batch.reads] == [(files[1], late)]
 
 
 def test_a_changed_metric_restates_its_source() -> None:
@@ -312,7 +392,7 @@ def test_a_changed_metric_restates_its_source() -> None:
     changed = PURCHASES | {"filter": "kind = 'refund'"}
     plan = next_plan(project=make_project(metrics=[changed]))
 
-    assert step(plan, "unit_day_metrics_events").reason == "new or changed metrics"
+    assert step(plan, "unit_day_metrics_events").reason == "new or changed: purchases"
 
 
 def test_a_new_metric_over_staged_numbers_reads_nothing() -> None:
@@ -339,7 +419,7 @@ def test_a_removed_metric_is_forgotten_at_once() -> None:
 
     plan = build_plan(make_request(project=both, published=published))
 
-    assert step(plan, "unit_day_metrics_events").reason == "new or changed metrics"
+    assert step(plan, "unit_day_metrics_events").reason == "new or changed: revenue"
 
 
 def test_comments_in_a_metric_change_nothing() -> None:

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from statsig_staging import aggregates, expressions, templates
 from statsig_staging.days import DAY, Window, in_words
 from statsig_staging.names import digest
-from statsig_staging.plan import Plan, Refresh, SourceReading, Step
+from statsig_staging.plan import KeptRows, Plan, Refresh, SourceReading, Step
 from statsig_staging.planner import exposures, statistics, tables
 from statsig_staging.planner.exposures import Loaded
 from statsig_staging.planner.scans import Scan
 from statsig_staging.planner.unit_days import UnitDays
+from statsig_staging.planner.unit_totals import Carried, UnitTotals
 from statsig_staging.sources import changed_days
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import date
 
     from statsig_staging.aggregates import Statistic
     from statsig_staging.config import AssignmentSource, Experiment, MetricSource, Project
-    from statsig_staging.sources import Observation
+    from statsig_staging.sources import Observation, SourceFile
     from statsig_staging.state import Published
     from statsig_staging.warehouses.base import Traits
 
@@ -39,6 +40,8 @@ class LoadRequest:
         observations: What each source holds.
         published: The published load; None before the first.
         traits: How the warehouse likes its statements.
+        known: Source → files that the published load knew; of a source that is missing nothing is known.
+        metrics: Metrics whose columns are computed anew on every day.
     """
 
     project: Project
@@ -49,6 +52,8 @@ class LoadRequest:
     observations: Mapping[str, Observation]
     published: Published | None
     traits: Traits
+    known: Mapping[str, tuple[SourceFile, ...]] = field(default_factory=dict)
+    metrics: tuple[str, ...] = ()
 
     @property
     def assignment_source(self) -> AssignmentSource:
@@ -77,6 +82,18 @@ class LoadRequest:
         """All sources that the experiment reads."""
         return (self.assignment_source, *self.metric_sources)
 
+    @property
+    def watermark(self) -> date:
+        """The first day that counts as not loaded afterwards: a day is loaded once it is over."""
+        return min(self.through + DAY, self.today)
+
+    @property
+    def totals_through(self) -> date | None:
+        """The last day that the next load will not read in any case; None where there is none."""
+        lookbacks = (s.lookback_days for s in self.sources if not self.observations[s.name].dated)
+        day = self.watermark - (1 + max(lookbacks, default=0)) * DAY
+        return day if day >= self.experiment.start else None
+
     def scan(self, source: AssignmentSource | MetricSource) -> Scan:
         """Return how the experiment reads a source."""
         return Scan(source, self.observations[source.name], self.experiment)
@@ -98,7 +115,9 @@ def build_plan(request: LoadRequest) -> Plan:
         reason=reason,
         start=request.experiment.start,
         through=request.through,
-        watermark=min(request.through + DAY, request.today),
+        watermark=request.watermark,
+        totals_through=request.totals_through,
+        kept=planned.kept,
         steps=planned.steps,
         readings=planned.readings,
         warnings=tuple(_warnings(request)),
@@ -124,6 +143,7 @@ def check_sources(request: LoadRequest) -> None:
 class _Planned:
     steps: tuple[Step, ...]
     readings: tuple[SourceReading, ...]
+    kept: Mapping[str, KeptRows] = field(default_factory=dict)
 
 
 def define(request: LoadRequest) -> dict[str, str]:
@@ -137,13 +157,22 @@ def define(request: LoadRequest) -> dict[str, str]:
             repr(experiment.groups),
             sighting(request.assignment_source, experiment.unit),
             repr(sorted(request.assignment_source.context.items())),
-            *_versions("exposures", "exposure_counts", "unit_day_exposures", "first_exposures"),
+            *_versions(
+                "exposures",
+                "exposure_counts",
+                "exposure_counts_added",
+                "staged_exposure_counts",
+                "unit_day_exposures",
+                "staged_exposures",
+                "first_exposures",
+                "known_units",
+            ),
             length=16,
         ),
         "results": digest(
             experiment.crossover,
             repr([(s.metric, [term.key for term in s.terms]) for s in request.statistics]),
-            *_versions("exposures_summary", "groups_seen", "results"),
+            *_versions("exposures_summary", "groups_seen", "results", "unit_totals"),
             length=16,
         ),
     }
@@ -152,9 +181,18 @@ def define(request: LoadRequest) -> dict[str, str]:
     for source in request.metric_sources:
         columns = aggregates.aggregates_of(request.statistics, source.name)
         found[f"source {source.name}"] = digest(
-            sighting(source, experiment.unit), *_versions("unit_day_metrics"), length=16
+            sighting(source, experiment.unit),
+            *_versions("metric_rows", "unit_day_metrics"),
+            length=16,
         )
         found[f"aggregates {source.name}"] = " ".join(column.column for column in columns)
+    for feed in _feeds(request):
+        found[f"rows {feed.source.name}"] = digest(
+            sighting(feed.source, experiment.unit),
+            *(column.name for column in feed.kept.columns),
+            *_versions("metric_rows"),
+            length=16,
+        )
     return found
 
 
@@ -185,6 +223,8 @@ def _refresh(request: LoadRequest, definitions: Mapping[str, str]) -> tuple[Refr
         return Refresh.FULL, "asked for"
     if published.definitions.get("exposures") != definitions["exposures"]:
         return Refresh.FULL, "the definition of the exposures changed"
+    if request.refresh is Refresh.METRIC:
+        return Refresh.METRIC, f"asked for {', '.join(request.metrics)}"
     return Refresh.INCREMENTAL, f"since load {published.load_id} through {published.through}"
 
 
@@ -200,8 +240,8 @@ def _full(request: LoadRequest) -> _Planned:
     for feed in _feeds(request):
         steps.append(feed.days_step(days, full=True, reason="every day"))
         readings.append(_reading(request, feed.scan.source, reasons))
-    steps.append(_results_step(request, steps, since=days.read[0], full=True))
-    return _Planned(tuple(steps), tuple(readings))
+    results = _results_steps(request, steps, since=days.read[0], full=True)
+    return _Planned((*steps, *results), tuple(readings))
 
 
 def _exposure_steps(
@@ -209,17 +249,24 @@ def _exposure_steps(
 ) -> tuple[Step, ...]:
     """Return the steps of the exposure tables, which build them anew where nothing is published."""
     experiment, source = request.experiment, request.assignment_source
-    scan, database, full = request.scan(source), request.database, published is None
-    snapshot = None
+    snapshots = None
     if published is not None:
-        unit_days = tables.unit_day_exposures(experiment.id, source).name.catalog
-        snapshot = published.tables[unit_days].snapshot_id
+        snapshots = {name: version.snapshot_id for name, version in published.tables.items()}
+    of = exposures.ExposureTables(
+        scan=request.scan(source),
+        source=source,
+        database=request.database,
+        traits=request.traits,
+        days=days,
+        published=snapshots,
+    )
+    every = _every_day(request)
     return (
-        exposures.counts_step(scan, source, days, request.traits, full=full),
-        exposures.check_step(experiment, database),
-        exposures.unit_day_step(scan, source, days, request.traits, full=full),
-        exposures.first_exposures_step(experiment, source, database, days=days, published=snapshot),
-        exposures.summary_step(experiment, source, database, _every_day(request), full=full),
+        exposures.counts_step(of),
+        exposures.check_step(experiment, request.database),
+        exposures.unit_day_step(of),
+        exposures.first_exposures_step(of),
+        exposures.summary_step(experiment, source, request.database, every, full=of.is_full),
     )
 
 
@@ -228,6 +275,7 @@ def _feeds(request: LoadRequest) -> tuple[UnitDays, ...]:
     return tuple(
         UnitDays(
             scan=request.scan(source),
+            source=source,
             aggregates=aggregates.aggregates_of(request.statistics, source.name),
             first_exposures=units,
             database=request.database,
@@ -237,42 +285,120 @@ def _feeds(request: LoadRequest) -> tuple[UnitDays, ...]:
     )
 
 
-def _results_step(request: LoadRequest, steps: Iterable[Step], *, since: date, full: bool) -> Step:
+def _results_steps(
+    request: LoadRequest, steps: Iterable[Step], *, since: date, full: bool
+) -> tuple[Step, ...]:
+    """Return the steps of what is computed from unit-days: totals to carry on, and results."""
     experiment, published = request.experiment, request.published
     snapshot = None
     if published is not None and not full:
         snapshot = published.tables[tables.results(experiment.id).name.catalog].snapshot_id
+    needs = tuple(step.name for step in steps)
+    totals = _totals(request, since=since, full=full)
     wanted = statistics.Results(
         experiment=experiment,
         source=request.assignment_source,
         database=request.database,
         statistics=request.statistics,
-        unit_days=[feed.target for feed in _feeds(request)],
+        totals=totals,
         days=_every_day(request),
         since=since,
         published=snapshot,
     )
-    return statistics.results_step(wanted, [step.name for step in steps], full=full)
+    through = request.totals_through
+    carried_on = [
+        source.step(through, needs=needs, full=full)
+        for source in totals
+        if through is not None and (source.carried is None or source.carried.through != through)
+    ]
+    every = (*needs, *(step.name for step in carried_on))
+    return (*carried_on, statistics.results_step(wanted, every, full=full))
+
+
+def _totals(request: LoadRequest, *, since: date, full: bool) -> tuple[UnitTotals, ...]:
+    through = None if full else _carried_through(request, since)
+    found = []
+    for feed in _feeds(request):
+        source = feed.scan.source.name
+        target = tables.unit_totals(request.experiment.id, source, feed.aggregates)
+        carried = None
+        if through is not None:
+            snapshot_id = _published(request).tables[target.name.catalog].snapshot_id
+            carried = Carried(through=through, snapshot_id=snapshot_id)
+        found.append(
+            UnitTotals(
+                source=source,
+                target=target,
+                unit_days=feed.target,
+                aggregates=feed.aggregates,
+                database=request.database,
+                carried=carried,
+            )
+        )
+    return tuple(found)
+
+
+def _carried_through(request: LoadRequest, since: date) -> date | None:
+    """Return the day through which the published totals still hold; None where they do not."""
+    published = _published(request)
+    through = published.totals_through
+    if through is None or through >= since:
+        return None
+    names = [
+        tables.unit_totals(request.experiment.id, source.name, ()).name.catalog
+        for source in request.metric_sources
+    ]
+    return through if all(name in published.tables for name in names) else None
 
 
 def _incremental(request: LoadRequest, definitions: Mapping[str, str]) -> _Planned:
     published = _published(request)
     reasons = _days_to_read(request, request.assignment_source, published)
-    days = Loaded(tuple(reasons), _days_gone(request, published))
+    days = _exposed_days(request, reasons, published)
     steps = list(_exposure_steps(request, days, published=published)) if days.all else []
     readings = [_reading(request, request.assignment_source, reasons)]
+    kept: dict[str, KeptRows] = {}
     for feed in _feeds(request):
         found = _feed_steps(request, feed, definitions, days)
         steps += found.steps
         readings += found.readings
+        kept |= found.kept
     redefined = published.definitions.get("results") != definitions["results"]
     if not steps and not redefined:
         return _Planned((), tuple(readings))
     if redefined and not days.all:
         steps.append(_summary_step(request))
     since = request.experiment.start if redefined else _first_day_touched(request, steps)
-    return _Planned(
-        (*steps, _results_step(request, steps, since=since, full=False)), tuple(readings)
+    results = _results_steps(request, steps, since=since, full=False)
+    return _Planned((*steps, *results), tuple(readings), kept)
+
+
+def _exposed_days(
+    request: LoadRequest, reasons: Mapping[date, str], published: Published
+) -> Loaded:
+    """Return the days of exposures to load, and those of them that new files alone have come to."""
+    source, gone = request.assignment_source, _days_gone(request, published)
+    known = request.known.get(source.name)
+    observation = request.observations[source.name]
+    if known is None or not observation.dated:
+        return Loaded(tuple(reasons), gone)
+    before = {file.fingerprint for file in known}
+    still = {file.fingerprint for file in observation.files}
+    lost = {day for file in known if file.fingerprint not in still for day in file.days}
+    kept = {day for file in observation.files if file.fingerprint in before for day in file.days}
+    new = [file for file in observation.files if file.fingerprint not in before]
+    come = {day for file in new for day in file.days}
+    loaded = Window(request.experiment.start, min(published.watermark, published.through + DAY))
+    old = {day for day in reasons if day in loaded and day in come and day not in lost}
+    fresh = {day for day in reasons if day not in loaded and day not in kept}
+    # The moment of a context value is not staged, so a day of it cannot be added to.
+    added = old | fresh if old and not source.context else set()
+    return Loaded(
+        tuple(reasons),
+        gone,
+        added=tuple(sorted(added)),
+        files=frozenset(file.path for file in new),
+        grows=not gone and set(reasons) == fresh | added,
     )
 
 
@@ -301,25 +427,101 @@ def _feed_steps(
     request: LoadRequest, feed: UnitDays, definitions: Mapping[str, str], exposed: Loaded
 ) -> _Planned:
     """Return the steps of one metric source: whole days, then other days of late units."""
-    published, source = _published(request), feed.scan.source
+    published, source = _published(request), feed.source
     every = _every_day(request)
+    restated = _columns_anew(request, feed, published, definitions)
     anew = _why_anew(source.name, feed, published, definitions)
+    if anew is None and len(restated) == len(feed.aggregates):
+        anew = _why_restated(request, restated)
     if anew is not None:
         step = feed.days_step(Loaded(every), full=True, reason=anew)
         return _Planned((step,), (_reading(request, source, dict.fromkeys(every, anew)),))
     reasons = _days_to_read(request, source, published)
     days = Loaded(tuple(reasons), exposed.gone)
-    steps: list[Step] = []
-    if days.all:
+    first = min(exposed.read, default=request.through + DAY)
+    others = tuple(day for day in every if day >= first and day not in reasons)
+    keeping = _keeping(request, feed, definitions, days, others)
+    steps = list(keeping.steps)
+    feed = replace(feed, from_kept=bool(keeping.steps))
+    if restated:
+        rest = [day for day in every if day not in reasons]
+        why = _why_restated(request, restated)
+        unit_days = published.tables[feed.target.name.catalog].snapshot_id
+        steps.append(feed.restated_step(days, rest, restated, unit_days, why))
+        reasons = dict(sorted({**dict.fromkeys(rest, why), **reasons}.items()))
+    elif days.all:
         steps.append(feed.days_step(days, full=False, reason=_in_reasons(reasons, days.gone)))
-    other = [
-        day for day in every if exposed.read and day >= min(exposed.read) and day not in reasons
+    if others:
+        units = published.tables[feed.first_exposures.name.catalog].snapshot_id
+        steps.append(feed.late_step(others, units))
+    return _Planned(tuple(steps), (_reading(request, source, reasons),), keeping.kept)
+
+
+_DAYS_KEPT = 28
+"""So many days of rows are kept of a source whose experiment gets late exposures, and for so long after."""
+
+
+def _keeping(
+    request: LoadRequest,
+    feed: UnitDays,
+    definitions: Mapping[str, str],
+    days: Loaded,
+    others: Sequence[date],
+) -> _Planned:
+    """Return the steps that keep rows of a source, where exposures arrive late or have done so lately.
+
+    Late units need days that were read before. Rows that are kept when a day is read spare reading it again.
+    """
+    published, name = _published(request), feed.source.name
+    before = published.sources.get(name)
+    late = before.late if before is not None else None
+    first = request.through - _DAYS_KEPT * DAY
+    if others:
+        late = request.through
+    if late is None or late < first or not request.observations[name].dated:
+        return _Planned((), ())
+    is_new = feed.kept.name.catalog not in published.tables
+    same = published.definitions.get(f"rows {name}") == definitions[f"rows {name}"]
+    staged = set(before.kept_rows) if before is not None and same and not is_new else set()
+    expired = {day for day in staged if day < first}
+    valid = staged - expired - {*days.all}
+    missing = tuple(day for day in others if day not in valid)
+    steps = []
+    if days.all or expired or is_new:
+        steps.append(feed.keep_step(days, expired, is_new=is_new))
+    if missing:
+        units = published.tables[feed.first_exposures.name.catalog].snapshot_id
+        steps.append(feed.keep_late_step(missing, units))
+    kept = KeptRows(
+        days=tuple(sorted({*valid, *days.read})), late=late, more=f"late_metric_rows_{name}"
+    )
+    return _Planned(tuple(steps), (), {name: kept})
+
+
+def _columns_anew(
+    request: LoadRequest, feed: UnitDays, published: Published, definitions: Mapping[str, str]
+) -> frozenset[str]:
+    """Return the columns of a source's unit-days that are to be computed on every day."""
+    name = feed.source.name
+    staged = published.definitions.get(f"aggregates {name}", "").split()
+    asked = {
+        term.aggregate.column
+        for statistic in request.statistics
+        if statistic.metric in request.metrics
+        for term in statistic.terms
+        if term.aggregate.source == name
+    }
+    return frozenset(definitions[f"aggregates {name}"].split()) - frozenset(staged) | asked
+
+
+def _why_restated(request: LoadRequest, columns: Collection[str]) -> str:
+    names = [
+        statistic.metric
+        for statistic in request.statistics
+        if any(term.aggregate.column in columns for term in statistic.terms)
     ]
-    if other:
-        units = feed.first_exposures.name.catalog
-        needs = (feed.name,) if days.all else ("first_exposures",)
-        steps.append(feed.late_step(other, published.tables[units].snapshot_id, needs=needs))
-    return _Planned(tuple(steps), (_reading(request, source, reasons),))
+    asked = set(names) <= set(request.metrics)
+    return f"{'asked for' if asked else 'new or changed'}: {', '.join(names)}"
 
 
 def _why_anew(
@@ -328,11 +530,10 @@ def _why_anew(
     """Return why a source's unit-days are built anew, or None where they are not."""
     if feed.target.name.catalog not in published.tables:
         return "new source"
+    if published.definitions.get(f"source {name}") is None:
+        return "a source that was not needed for a while"
     if published.definitions.get(f"source {name}") != definitions[f"source {name}"]:
         return "the definition of the source changed"
-    staged = set(published.definitions.get(f"aggregates {name}", "").split())
-    if not staged.issuperset(definitions[f"aggregates {name}"].split()):
-        return "new or changed metrics"
     return None
 
 

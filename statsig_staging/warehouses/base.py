@@ -54,11 +54,13 @@ class Stamp:
         load_id: The load that makes it.
         step: The step of the load.
         keep_tags: Tags of published loads that stay readable; snapshots under no tag expire.
+        base: The snapshot that the table must stand at where the write keeps part of it.
     """
 
     load_id: str
     step: str
     keep_tags: tuple[str, ...] = ()
+    base: int | None = None
 
     @property
     def tag(self) -> str:

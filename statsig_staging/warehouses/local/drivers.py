@@ -53,7 +53,7 @@ def said(error: Exception) -> str:
 
 
 def prepared(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
-    """Return a connection, or a cursor of one, with the macros that translated SQL calls."""
+    """Return a connection with the macros that translated SQL calls; its cursors share them."""
     for macro in dialect.MACROS:
         connection.execute(macro)
     return connection

@@ -235,6 +235,8 @@ class LocalWarehouse:
     ) -> WriteStats:
         """Replace the rows of some partitions, or of the whole table with its columns."""
         present = self._load(write.target)
+        if partitions is not None:
+            _check_base(present, stamp)
         change = self._change(write.target, present, exact=partitions is None)
         with CopyQueue(self._duckdb, on_batch, len(write.batches)) as queue:
             for batch in write.batches:
@@ -251,6 +253,7 @@ class LocalWarehouse:
     ) -> WriteStats:
         """Write the touched files anew with the rows of the source in them: copy-on-write."""
         present = self._load(write.target)
+        _check_base(present, stamp)
         change = self._change(write.target, present, exact=False)
         with MergeSource(self._duckdb, write) as source:
             for number, batch in enumerate(write.batches, start=1):
@@ -380,6 +383,15 @@ class LocalWarehouse:
                     return False
                 self.put_object(key, after)
         return True
+
+
+def _check_base(present: IcebergTable | None, stamp: Stamp) -> None:
+    """Raise a StepFailedError where somebody else has written to a table that the load builds on."""
+    snapshot = present.current_snapshot() if present is not None else None
+    if snapshot is not None and stamp.base is not None and snapshot.snapshot_id != stamp.base:
+        raise StepFailedError(
+            f"step {stamp.step}: the table was written by somebody else meanwhile; run again"
+        )
 
 
 def _version(table: IcebergTable, snapshot_id: int) -> TableVersion:
