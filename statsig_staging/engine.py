@@ -9,11 +9,11 @@ from datetime import UTC, date, datetime
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Self
 
-from statsig_staging import aggregates, journal, state
+from statsig_staging import aggregates, history, journal, ledger, state
 from statsig_staging.days import DAY
 from statsig_staging.errors import ConfigError, NoExposuresError, StagingError
 from statsig_staging.executor import Surroundings, execute
-from statsig_staging.journal import Journal
+from statsig_staging.journal import OpenJournal, Outcome
 from statsig_staging.lease import held, is_held
 from statsig_staging.observer import observe, with_expressions
 from statsig_staging.plan import Refresh
@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 
     from statsig_staging.config import Experiment, Project
     from statsig_staging.executor import Execution
+    from statsig_staging.journal import Journal
     from statsig_staging.lease import HeldLease
-    from statsig_staging.plan import Plan
+    from statsig_staging.plan import Plan, Step
     from statsig_staging.reader import ExperimentStatus
     from statsig_staging.results import Event
     from statsig_staging.sources import Observation, SourceFile
@@ -166,52 +167,87 @@ class Engine:
         return again
 
     def _run(self, load: _Load, lease: HeldLease) -> LoadResult:
+        self._record(load, lease)
         self._repair(load.experiment, load.published)
         plan = self._plan(load.experiment, load.refresh, load.through, load.published)
         for warning in plan.warnings:
             load.on_event(Warned(message=warning))
         if not plan.steps and load.published:
             return _result(plan, load.published[0].load_id, load.began, status="unchanged")
-        entry = self._entry(plan)
-        journal.begin(self._warehouse, entry)
-        steps = tuple(step.name for step in plan.steps)
-        load.on_event(
-            LoadStarted(experiment_id=plan.experiment_id, load_id=entry.load_id, steps=steps)
-        )
+        log = self._journal(plan, load)
+        log.begin()
+        load_id, steps = log.value.load_id, tuple(step.name for step in plan.steps)
+        load.on_event(LoadStarted(experiment_id=plan.experiment_id, load_id=load_id, steps=steps))
         try:
-            result = self._execute(plan, load, lease, entry.load_id)
+            result = self._execute(plan, load, lease, log)
         except Exception as error:
-            failed = replace(entry, ended="failed", error=str(error) or type(error).__name__)
             with suppress(StagingError):
-                journal.end(self._warehouse, failed)
+                log.end(Outcome.FAILED, str(error) or type(error).__name__)
+            self._record(load, lease, log.value)
             raise
-        load.on_event(LoadPublished(load_id=entry.load_id))
+        load.on_event(LoadPublished(load_id=load_id))
         with suppress(StagingError):
-            journal.end(self._warehouse, replace(entry, ended="published"))
-        return replace(result, seconds=monotonic() - load.began)
+            log.end(Outcome.PUBLISHED)
+        unrecorded = self._record(load, lease, log.value)
+        warnings = (*result.warnings, *unrecorded)
+        return replace(result, warnings=warnings, seconds=monotonic() - load.began)
 
-    def _entry(self, plan: Plan) -> Journal:
-        return Journal(
+    def _journal(self, plan: Plan, load: _Load) -> OpenJournal:
+        entry = journal.planned(
+            plan,
             load_id=_new_load_id(self._now()),
-            experiment_id=plan.experiment_id,
-            began_at=journal.moment(self._now()),
-            refresh=plan.refresh.value,
-            through=plan.through.isoformat(),
-            steps=tuple(step.name for step in plan.steps),
+            began_at=self._now(),
+            assignment_source=load.experiment.assignment_source,
+            metrics=aggregates.metrics_by_source(load.experiment.metrics, self._project),
         )
+        return OpenJournal(self._warehouse, entry, self._now, lambda: monotonic() - load.began)
 
-    def _execute(self, plan: Plan, load: _Load, lease: HeldLease, load_id: str) -> LoadResult:
+    def _record(
+        self, load: _Load, lease: HeldLease, ended: Journal | None = None
+    ) -> tuple[str, ...]:
+        """Enter in the ledger what is not there yet; where that fails, warn and return the warning."""
+        experiment_id = load.experiment.id
+
+        def published() -> set[str]:
+            # A load that failed may have failed after the commit that published it.
+            failed = ended is not None and ended.ended is Outcome.FAILED
+            loads = self._reader.loads(experiment_id) if failed else load.published
+            return {each.load_id for each in loads}
+
+        warning = ledger.record(
+            self._warehouse,
+            self._project.connection.database,
+            experiment_id,
+            published=published,
+            ended=ended,
+            confirm=lease.renew,
+            pause=self._pause,
+        )
+        if warning is None:
+            return ()
+        load.on_event(Warned(message=warning))
+        return (warning,)
+
+    def _execute(self, plan: Plan, load: _Load, lease: HeldLease, log: OpenJournal) -> LoadResult:
+        load_id = log.value.load_id
+
+        def before(step: Step) -> None:
+            lease.renew()
+            log.start(step)
+
         around = Surroundings(
             warehouse=self._warehouse,
             load_id=load_id,
             keep_tags=self._tags_to_keep(load.published),
             on_event=load.on_event,
             clock=monotonic,
-            before_step=lease.renew,
+            before_step=before,
+            after_step=log.finish,
         )
         done = execute(plan, around)
         self._check_exposures(load.experiment)
         result = _result(plan, load_id, load.began, status="published", done=done)
+        log.publish()
         lease.renew()
         self._publish(plan, result, done, load.published, lease.number)
         return result
@@ -262,6 +298,15 @@ class Engine:
         """
         return self._reader.table(experiment_id, name)
 
+    def ledger(self, experiment_id: str | None = None) -> pa.Table:
+        """Return ``pipeline_overview``: the jobs of every load, of one experiment or of all.
+
+        The latest load comes first, its jobs in their order.
+        """
+        if experiment_id is not None:
+            experiment_id = self._project.experiment(experiment_id).id
+        return ledger.read(self._warehouse, self._project.connection.database, experiment_id)
+
     def status(self, experiment_id: str | None = None) -> tuple[ExperimentStatus, ...]:
         """Return what is published of one experiment, or of all in the project."""
         experiments = (
@@ -269,18 +314,19 @@ class Engine:
             if experiment_id is None
             else (self._project.experiment(experiment_id),)
         )
-        return tuple(
-            self._reader.status(experiment, self._interrupted(experiment.id))
-            for experiment in experiments
-        )
+        return tuple(self._status(experiment) for experiment in experiments)
 
-    def _interrupted(self, experiment_id: str) -> Journal | None:
-        """Return the load that was killed; one that still holds its lease is running."""
-        found = journal.unfinished(
-            self._warehouse, experiment_id, self._reader.loads(experiment_id)
+    def _status(self, experiment: Experiment) -> ExperimentStatus:
+        # Asked before and after: a load may end, or begin, while its journal is read.
+        held_before = is_held(self._warehouse, experiment.id, self._now())
+        found = self._reader.status(experiment)
+        past = history.past_loads(
+            self._warehouse,
+            experiment.id,
+            found.loads,
+            running=lambda: held_before or is_held(self._warehouse, experiment.id, self._now()),
         )
-        running = found is not None and is_held(self._warehouse, experiment_id, self._now())
-        return None if running else found
+        return replace(found, history=past)
 
     def _repair(self, experiment: Experiment, published: tuple[Published, ...]) -> None:
         """Put tables that an interrupted load has moved back to where the published one left them."""
@@ -443,7 +489,7 @@ def _result(
         start=plan.start,
         through=plan.through,
         steps=done.steps if done is not None else (),
-        days_read={reading.source: tuple(reading.days) for reading in plan.readings},
+        readings=plan.readings,
         warnings=warnings,
         seconds=monotonic() - began,
     )

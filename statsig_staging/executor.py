@@ -52,6 +52,7 @@ class Surroundings:
         on_event: Hears of everything that happens.
         clock: Seconds on a clock that only goes forward.
         before_step: Called before each step; an error from it stops the load.
+        after_step: Called with what a step did.
     """
 
     warehouse: Warehouse
@@ -59,7 +60,8 @@ class Surroundings:
     keep_tags: Mapping[str, tuple[str, ...]]
     on_event: Callable[[Event], object]
     clock: Callable[[], float]
-    before_step: Callable[[], object] = lambda: None
+    before_step: Callable[[Step], object] = lambda _: None
+    after_step: Callable[[StepResult], object] = lambda _: None
 
 
 def execute(plan: Plan, around: Surroundings) -> Execution:
@@ -73,8 +75,9 @@ def execute(plan: Plan, around: Surroundings) -> Execution:
     warnings: list[str] = []
     for step in in_order(plan.steps):
         try:
-            around.before_step()
+            around.before_step(step)
             result, found = _run(step, around, versions)
+            around.after_step(result)
         except BaseException as error:
             around.on_event(StepFailed(step=step.name, error=str(error) or type(error).__name__))
             raise
@@ -170,6 +173,7 @@ def _result(step: Step, table: str, seconds: float, stats: WriteStats) -> StepRe
         bytes_written=stats.bytes_written,
         files_read=stats.files_read,
         snapshot_id=stats.version.snapshot_id if stats.version is not None else None,
+        statement_ids=tuple(stats.query_ids),
     )
 
 
