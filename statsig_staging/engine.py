@@ -6,6 +6,7 @@ import uuid
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from functools import partial
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Self
 
@@ -14,7 +15,7 @@ from statsig_staging.days import DAY
 from statsig_staging.errors import ConfigError, NoExposuresError, StagingError
 from statsig_staging.executor import Surroundings, execute
 from statsig_staging.journal import OpenJournal, Outcome
-from statsig_staging.lease import held, is_held
+from statsig_staging.lease import held
 from statsig_staging.observer import observe, with_expressions
 from statsig_staging.plan import Refresh
 from statsig_staging.planner import LoadRequest, build_plan, sighting
@@ -24,7 +25,7 @@ from statsig_staging.results import LoadPublished, LoadResult, LoadStarted, Warn
 from statsig_staging.warehouses import open_warehouse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from types import TracebackType
 
     import pyarrow as pa
@@ -167,13 +168,14 @@ class Engine:
         return again
 
     def _run(self, load: _Load, lease: HeldLease) -> LoadResult:
-        self._record(load, lease)
+        unrecorded = self._record(load, lease, lambda: load.published)
         self._repair(load.experiment, load.published)
         plan = self._plan(load.experiment, load.refresh, load.through, load.published)
         for warning in plan.warnings:
             load.on_event(Warned(message=warning))
         if not plan.steps and load.published:
-            return _result(plan, load.published[0].load_id, load.began, status="unchanged")
+            found = _result(plan, load.published[0].load_id, load.began, status="unchanged")
+            return replace(found, warnings=(*found.warnings, *unrecorded))
         log = self._journal(plan, load)
         log.begin()
         load_id, steps = log.value.load_id, tuple(step.name for step in plan.steps)
@@ -183,14 +185,16 @@ class Engine:
         except Exception as error:
             with suppress(StagingError):
                 log.end(Outcome.FAILED, str(error) or type(error).__name__)
-            self._record(load, lease, log.value)
+            # It may have failed after the commit that published it: the table says so.
+            loads = partial(self._reader.loads, load.experiment.id)
+            self._record(load, lease, loads, log.value)
             raise
         load.on_event(LoadPublished(load_id=load_id))
         with suppress(StagingError):
             log.end(Outcome.PUBLISHED)
-        unrecorded = self._record(load, lease, log.value)
+        unrecorded = self._record(load, lease, lambda: load.published, log.value)
         warnings = (*result.warnings, *unrecorded)
-        return replace(result, warnings=warnings, seconds=monotonic() - load.began)
+        return replace(result, warnings=warnings, seconds=log.value.seconds)
 
     def _journal(self, plan: Plan, load: _Load) -> OpenJournal:
         entry = journal.planned(
@@ -203,30 +207,25 @@ class Engine:
         return OpenJournal(self._warehouse, entry, self._now, lambda: monotonic() - load.began)
 
     def _record(
-        self, load: _Load, lease: HeldLease, ended: Journal | None = None
+        self,
+        load: _Load,
+        lease: HeldLease,
+        published: Callable[[], Iterable[Published]],
+        ended: Journal | None = None,
     ) -> tuple[str, ...]:
         """Enter in the ledger what is not there yet; where that fails, warn and return the warning."""
-        experiment_id = load.experiment.id
-
-        def published() -> set[str]:
-            # A load that failed may have failed after the commit that published it.
-            failed = ended is not None and ended.ended is Outcome.FAILED
-            loads = self._reader.loads(experiment_id) if failed else load.published
-            return {each.load_id for each in loads}
-
-        warning = ledger.record(
+        warnings = ledger.record(
             self._warehouse,
             self._project.connection.database,
-            experiment_id,
+            load.experiment.id,
             published=published,
             ended=ended,
             confirm=lease.renew,
             pause=self._pause,
         )
-        if warning is None:
-            return ()
-        load.on_event(Warned(message=warning))
-        return (warning,)
+        for warning in warnings:
+            load.on_event(Warned(message=warning))
+        return warnings
 
     def _execute(self, plan: Plan, load: _Load, lease: HeldLease, log: OpenJournal) -> LoadResult:
         load_id = log.value.load_id
@@ -317,15 +316,8 @@ class Engine:
         return tuple(self._status(experiment) for experiment in experiments)
 
     def _status(self, experiment: Experiment) -> ExperimentStatus:
-        # Asked before and after: a load may end, or begin, while its journal is read.
-        held_before = is_held(self._warehouse, experiment.id, self._now())
         found = self._reader.status(experiment)
-        past = history.past_loads(
-            self._warehouse,
-            experiment.id,
-            found.loads,
-            running=lambda: held_before or is_held(self._warehouse, experiment.id, self._now()),
-        )
+        past = history.past_loads(self._warehouse, experiment.id, found.loads, now=self._now)
         return replace(found, history=past)
 
     def _repair(self, experiment: Experiment, published: tuple[Published, ...]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from statsig_staging import journal
 from statsig_staging.journal import JobState, Outcome
+from statsig_staging.lease import is_held
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -85,7 +86,7 @@ def past_loads(
     experiment_id: str,
     published: Iterable[Published],
     *,
-    running: Callable[[], bool],
+    now: Callable[[], datetime],
 ) -> tuple[PastLoad, ...]:
     """Return the loads that began last, the newest first.
 
@@ -93,17 +94,20 @@ def past_loads(
         warehouse: Where the journals lie.
         experiment_id: The experiment.
         published: Its published loads, the current one first.
-        running: Returns whether somebody holds the experiment's lease.
+        now: The clock, UTC; it tells a load that runs from one that died.
     """
     rows = {load.load_id: load for load in published}
+    held_before = is_held(warehouse, experiment_id, now())
     begun = journal.recent(warehouse, experiment_id)[:SHOWN]
     found = []
     for place, each in enumerate(begun):
         entry = journal.read(warehouse, experiment_id, each.load_id)
         if entry is not None:
             outcome = entry.outcome(rows)
-            if place == 0 and outcome is Outcome.INTERRUPTED and running():
-                outcome = Outcome.RUNNING
+            # A load may end, or begin, while its journal is read.
+            if place == 0 and outcome is Outcome.INTERRUPTED:
+                running = held_before or is_held(warehouse, experiment_id, now())
+                outcome = Outcome.RUNNING if running else outcome
             found.append(_of_journal(entry, outcome, rows.get(each.load_id)))
     known = {load.load_id for load in found}
     others = (_of_row(load) for load in rows.values() if load.load_id not in known)

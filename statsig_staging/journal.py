@@ -268,7 +268,7 @@ class OpenJournal:
 
     def _write(self, journal: Journal) -> None:
         self.value = replace(journal, seconds=round(self._elapsed(), 3))
-        key = _key(journal.experiment_id, journal.load_id)
+        key = journal_key(journal.experiment_id, journal.load_id)
         self._warehouse.put_object(key, _encode(self.value))
 
 
@@ -298,7 +298,7 @@ def note_recorded(warehouse: Warehouse, experiment_id: str, load_ids: Container[
 
 def read(warehouse: Warehouse, experiment_id: str, load_id: str) -> Journal | None:
     """Return the journal of a load; None where there is none, or none that this version can read."""
-    data = warehouse.get_object(_key(experiment_id, load_id))
+    data = warehouse.get_object(journal_key(experiment_id, load_id))
     try:
         return None if data is None else _decode(data)
     except (KeyError, TypeError, ValueError):
@@ -332,7 +332,8 @@ def _recent_key(experiment_id: str) -> str:
     return f"{experiment_folder(experiment_id)}/_loads/recent.json"
 
 
-def _key(experiment_id: str, load_id: str) -> str:
+def journal_key(experiment_id: str, load_id: str) -> str:
+    """Return the key of a load's journal, below the staging folder."""
     return f"{load_folder(experiment_id, load_id)}/journal.json"
 
 
@@ -357,7 +358,7 @@ def _decode(data: bytes) -> Journal:
     ended = document["ended"]
     return Journal(
         **{
-            **document,
+            **_known(Journal, document),
             "began_at": datetime.fromisoformat(document["began_at"]),
             "start": date.fromisoformat(document["start"]),
             "through": date.fromisoformat(document["through"]),
@@ -366,6 +367,11 @@ def _decode(data: bytes) -> Journal:
             "ended": None if ended is None else Outcome(ended),
         }
     )
+
+
+def _known(kind: type[Journal | Job], document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what this version knows of; a later one may have written more."""
+    return {each.name: document[each.name] for each in fields(kind) if each.name in document}
 
 
 def _decoded_reading(document: dict[str, Any]) -> SourceReading:
@@ -383,7 +389,7 @@ def _decoded_reading(document: dict[str, Any]) -> SourceReading:
 def _decoded_job(document: dict[str, Any]) -> Job:
     return Job(
         **{
-            **document,
+            **_known(Job, document),
             "state": JobState(document["state"]),
             "metrics": tuple(document["metrics"]),
             "statement_ids": tuple(document["statement_ids"]),

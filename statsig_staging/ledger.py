@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tenacity import RetryCallState
 
     from statsig_staging.journal import Job, Journal
+    from statsig_staging.state import Published
     from statsig_staging.warehouses.base import TableVersion, Warehouse
 
 NAME = "pipeline_overview"
@@ -127,11 +128,11 @@ def record(
     database: str,
     experiment_id: str,
     *,
-    published: Callable[[], Collection[str]],
+    published: Callable[[], Iterable[Published]],
     ended: Journal | None = None,
     confirm: Callable[[], object] = lambda: None,
     pause: Callable[[float], object],
-) -> str | None:
+) -> tuple[str, ...]:
     """Append the jobs of every load of an experiment that has ended and is not in the ledger.
 
     Only the holder of the experiment's lease may do it: every load but its own has ended then.
@@ -140,7 +141,7 @@ def record(
         warehouse: Where the ledger lies.
         database: The staging database.
         experiment_id: The experiment.
-        published: Returns the ids of the published loads.
+        published: Returns the published loads.
         ended: The load that this process has just ended.
         confirm: Asked right before each append; an error from it stops it.
         pause: Waits for some seconds where another process was faster.
@@ -149,23 +150,35 @@ def record(
         What a person should know where it failed: the next run of the experiment makes up for it.
     """
     try:
-        begun = journal.recent(warehouse, experiment_id)
-        waiting = [each.load_id for each in reversed(begun) if not each.recorded]
-        if not waiting:
-            return None
-        known = published()
-        journals = (_journal(warehouse, experiment_id, load_id, ended) for load_id in waiting)
-        rows = {each.load_id: _rows(each, each.outcome(known)) for each in journals if each}
-        # A load that was ended just now cannot be in; an earlier one may be, without the note.
-        sure = {ended.load_id} if ended is not None else set()
-        _append(warehouse, database, rows, sure, confirm, pause)
-        journal.note_recorded(warehouse, experiment_id, waiting)
+        _record(warehouse, database, experiment_id, published, ended, confirm, pause)
     except LoadConflictError:
-        return None  # whoever took the lease over records it
+        return ()  # whoever took the lease over records it
     except Exception as error:  # noqa: BLE001  a load is done whether the ledger can be written or not
         said = str(error) or type(error).__name__
-        return f"{NAME} was not written: {said}; the next load of the experiment makes up for it"
-    return None
+        return (f"{NAME} was not written: {said}; the next load of the experiment makes up for it",)
+    return ()
+
+
+def _record(
+    warehouse: Warehouse,
+    database: str,
+    experiment_id: str,
+    published: Callable[[], Iterable[Published]],
+    ended: Journal | None,
+    confirm: Callable[[], object],
+    pause: Callable[[float], object],
+) -> None:
+    begun = journal.recent(warehouse, experiment_id)
+    waiting = [each.load_id for each in reversed(begun) if not each.recorded]
+    if not waiting:
+        return
+    known = {load.load_id for load in published()}
+    journals = (_journal(warehouse, experiment_id, load_id, ended) for load_id in waiting)
+    rows = {each.load_id: _rows(each, each.outcome(known)) for each in journals if each}
+    # A load that was ended just now cannot be in; an earlier one may be, without the note.
+    sure = {ended.load_id} if ended is not None else set()
+    _append(warehouse, database, rows, sure, confirm, pause)
+    journal.note_recorded(warehouse, experiment_id, waiting)
 
 
 def _journal(

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,9 +12,12 @@ from statsig_staging.documents import status_document
 from statsig_staging.engine import Engine
 from statsig_staging.errors import NoExposuresError, StepFailedError
 from statsig_staging.journal import Outcome
-from statsig_staging.results import Event, LoadPublished, Warned
+from statsig_staging.results import Event, LoadPublished, StepStarted, Warned
 from statsig_staging.warehouses.local.warehouse import LocalWarehouse
 from tests.factories import ASSIGNMENT_SOURCE, EXPERIMENT, day
+
+if TYPE_CHECKING:
+    from statsig_staging.history import PastLoad
 
 NOW = datetime(2026, 1, 10, 4, tzinfo=UTC)
 FILE_BY_FILE = "changes are seen file by file"
@@ -151,6 +154,41 @@ def test_a_load_that_failed_in_a_job_is_told(folder: Path, connect: Connect) -> 
     assert {row["dag_error"] for row in rows} == {str(caught.value)}
     engine.run("123", through=day(3))
     assert {row["dag_state"] for row in engine.ledger().to_pylist()} == {"failure", "success"}
+
+
+def test_a_load_that_somebody_stops_is_entered_by_the_next_run(connect: Connect) -> None:
+    """Ctrl-C ends it where it is; the job that ran was interrupted."""
+    engine = connect()
+
+    def stop(event: Event) -> None:
+        if isinstance(event, StepStarted) and event.step == "results":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        engine.run("123", through=day(3), on_event=stop)
+    stopped = engine.status("123")[0].interrupted
+    assert stopped is not None
+    assert stopped.job == "results"
+
+    load = engine.run("123", through=day(3))
+
+    states = {(row["dag_id"], row["job"]): row["job_state"] for row in engine.ledger().to_pylist()}
+    assert states[stopped.load_id, "results"] == "interrupted"
+    assert states[load.load_id, "results"] == "ended"
+
+
+def test_a_load_that_runs_is_told(connect: Connect) -> None:
+    """With the job that it is in; it is not taken for one that died."""
+    engine = connect()
+    seen: list[PastLoad] = []
+
+    def look(event: Event) -> None:
+        if isinstance(event, StepStarted) and event.step == "first_exposures":
+            seen.extend(engine.status("123")[0].history)
+
+    engine.run("123", through=day(3), on_event=look)
+
+    assert [(load.outcome, load.job) for load in seen] == [(Outcome.RUNNING, "first_exposures")]
 
 
 def test_a_load_without_exposures_failed_in_no_job(connect: Connect) -> None:

@@ -1,5 +1,6 @@
 """A journal says what a load set out to do and how far it came, whatever happens to its process."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
@@ -10,6 +11,7 @@ from statsig_staging import journal
 from statsig_staging.errors import StepFailedError
 from statsig_staging.history import past_loads
 from statsig_staging.journal import Begun, Job, JobState, Journal, OpenJournal, Outcome
+from statsig_staging.lease import held
 from statsig_staging.names import experiment_table, source_table
 from statsig_staging.plan import Check, CreateTable, Plan, SourceReading, Step, Table
 from statsig_staging.results import StepResult
@@ -237,9 +239,22 @@ def test_a_list_that_changes_meanwhile_is_read_again() -> None:
     )
 
 
+def test_what_a_later_version_added_is_passed_over() -> None:
+    """The rest of its journal is read."""
+    warehouse = RecordingWarehouse()
+    log = opened(warehouse)
+    log.begin()
+    key = "experiment-123/_loads/a/journal.json"
+    document = json.loads(warehouse.objects[key])
+    document["jobs"][0]["color"] = document["color"] = "blue"
+    warehouse.put_object(key, json.dumps(document).encode())
+
+    assert journal.read(warehouse, "123", "a") == log.value
+
+
 @pytest.mark.parametrize("data", [b"{", b"[]", b"{}", b'{"load_id": "a", "ended": null}'])
-def test_a_journal_of_another_version_is_none(data: bytes) -> None:
-    """What cannot be read stops nobody."""
+def test_a_journal_that_cannot_be_read_is_none(data: bytes) -> None:
+    """It stops nobody."""
     warehouse = RecordingWarehouse()
     warehouse.put_object("experiment-123/_loads/a/journal.json", data)
 
@@ -258,7 +273,8 @@ def test_the_past_is_told_by_journals_and_published_rows() -> None:
     opened(warehouse, "running").begin()
     row = make_published(load_id="old", rows=5, seconds=60.0)
 
-    running, second, old = past_loads(warehouse, "123", [row], running=lambda: True)
+    with held(warehouse, "123", lowest=1, now=lambda: NOW, wait=lambda: False):
+        running, second, old = past_loads(warehouse, "123", [row], now=lambda: NOW)
 
     assert (running.load_id, running.outcome) == ("running", Outcome.RUNNING)
     assert (second.outcome, second.job, second.error) == (
@@ -269,7 +285,7 @@ def test_the_past_is_told_by_journals_and_published_rows() -> None:
     assert second.rows == 7
     assert (old.load_id, old.outcome, old.rows) == ("old", Outcome.PUBLISHED, 5)
     assert old.began_at == datetime(2026, 1, 10, 3, 59, tzinfo=UTC)
-    (interrupted, *_) = past_loads(warehouse, "123", [], running=lambda: False)
+    (interrupted, *_) = past_loads(warehouse, "123", [], now=lambda: NOW)
     assert interrupted.is_interrupted
 
 

@@ -18,7 +18,7 @@ from statsig_staging.journal import Journal, OpenJournal, Outcome
 from statsig_staging.plan import Table
 from statsig_staging.warehouses.base import Stamp, TableVersion
 from statsig_staging.warehouses.local.warehouse import LocalWarehouse
-from tests.factories import make_plan
+from tests.factories import make_plan, make_published
 from tests.fakes.warehouse import RecordingWarehouse
 from tests.test_journal import METRICS, NOW, READING, STEPS, done, of_experiment, writing
 
@@ -57,13 +57,13 @@ def record(
     experiment_id: str = "123",
     published: Iterable[str] = (),
     confirm: Callable[[], object] = lambda: None,
-) -> str | None:
+) -> tuple[str, ...]:
     """Enter what is to be entered, without waiting."""
     return ledger.record(
         warehouse,
         DATABASE,
         experiment_id,
-        published=lambda: set(published),
+        published=lambda: [make_published(load_id=load_id) for load_id in published],
         ended=ended,
         confirm=confirm,
         pause=lambda _: None,
@@ -100,7 +100,7 @@ def test_a_published_load_is_a_row_per_job() -> None:
     """With the documented columns as they are documented, and what is known besides."""
     warehouse = RecordingWarehouse()
 
-    assert record(warehouse, publish(begin(warehouse))) is None
+    assert record(warehouse, publish(begin(warehouse))) == ()
 
     rows = ledger.read(warehouse, DATABASE).to_pylist()
     assert [row["job_type"] for row in rows] == [
@@ -175,7 +175,7 @@ def test_a_killed_load_is_entered_by_the_next_run() -> None:
     log.finish(done(STEPS[0].name))
     log.start(STEPS[1])
 
-    assert record(warehouse) is None
+    assert record(warehouse) == ()
 
     rows = ledger.read(warehouse, DATABASE).to_pylist()
     assert jobs(warehouse) == of_load("a", "ended", "interrupted", "not_run", "not_run")
@@ -223,10 +223,10 @@ def test_a_load_is_entered_once() -> None:
     ended = publish(begin(warehouse))
     record(warehouse, ended)
     noted = warehouse.objects["experiment-123/_loads/recent.json"]
-    assert record(warehouse) is None
+    assert record(warehouse) == ()
     warehouse.objects["experiment-123/_loads/recent.json"] = noted.replace(b"true", b"false")
 
-    assert record(warehouse, published=["a"]) is None
+    assert record(warehouse, published=["a"]) == ()
 
     assert jobs(warehouse) == of_load("a", "ended", "ended", "ended", "ended")
     assert warehouse.objects["experiment-123/_loads/recent.json"] == noted
@@ -252,7 +252,7 @@ def test_what_could_not_be_appended_is_appended_by_the_next_run() -> None:
             return super().swap_rows(target, before, rows, stamp, replace=replace)
 
     warehouse = Broken()
-    warning = record(warehouse, publish(begin(warehouse, "a")))
+    (warning,) = record(warehouse, publish(begin(warehouse, "a")))
     warehouse.is_broken = False
 
     record(warehouse, publish(begin(warehouse, "b")), published=["a", "b"])
@@ -272,7 +272,7 @@ def test_who_lost_the_lease_leaves_it_to_the_other() -> None:
     def lost() -> None:
         raise LoadConflictError("taken over")
 
-    assert record(warehouse, publish(begin(warehouse)), confirm=lost) is None
+    assert record(warehouse, publish(begin(warehouse)), confirm=lost) == ()
 
     assert not warehouse.appended
 
@@ -300,7 +300,7 @@ def test_an_append_begins_anew_where_the_table_has_moved(local: LocalWarehouse) 
             record(warehouse, other, experiment_id="456")
         asked.append("once more")
 
-    assert record(warehouse, publish(begin(warehouse)), confirm=confirm) is None
+    assert record(warehouse, publish(begin(warehouse)), confirm=confirm) == ()
 
     assert len(asked) == 2
     assert {row[0] for row in jobs(warehouse)} == {"a", "other"}
@@ -316,9 +316,8 @@ def test_a_ledger_that_never_rests_is_a_warning() -> None:
 
     warehouse = Busy()
 
-    warning = record(warehouse, publish(begin(warehouse)))
+    (warning,) = record(warehouse, publish(begin(warehouse)))
 
-    assert warning is not None
     assert "other loads were faster, 60 times" in warning
 
 
@@ -399,17 +398,18 @@ def test_columns_that_were_added_since_are_null(
     assert found.column("dag_error").null_count == len(STEPS)
 
 
-def enter_many(folder: str, experiment_id: str, count: int) -> list[str | None]:
+def enter_many(folder: str, experiment_id: str, count: int) -> list[str]:
     """Enter loads of an experiment, one after the other, as a process of its own."""
     warehouse = LocalWarehouse(LocalConnection(warehouse="local"), Path(folder))
     try:
         return [
-            record(
+            warning
+            for number in range(count)
+            for warning in record(
                 warehouse,
                 publish(begin(warehouse, f"{experiment_id} {number}", experiment_id)),
                 experiment_id=experiment_id,
             )
-            for number in range(count)
         ]
     finally:
         warehouse.close()
@@ -423,7 +423,7 @@ def test_processes_that_append_at_once_are_all_heard(tmp_path: Path) -> None:
 
     with ProcessPoolExecutor(len(experiments), get_context("forkserver")) as pool:
         asked = [pool.submit(enter_many, str(tmp_path), each, count) for each in experiments]
-        warnings = [warning for each in asked for warning in each.result() if warning]
+        warnings = [warning for each in asked for warning in each.result()]
 
     warehouse = LocalWarehouse(LocalConnection(warehouse="local"), tmp_path)
     found = jobs(warehouse)
