@@ -94,9 +94,9 @@ _JOB_TYPES = {
     "exposures_summary": "Exposure Summary",
 }
 
-FEW_FILES, ROWS_PER_FILE = 20, 10_000
-"""The rows become one file where there are more files than these: what is copied for it comes to at most
-``ROWS_PER_FILE`` rows for each append, however long the ledger is."""
+FEW_FILES, ROWS_PER_FILE = 8, 10_000
+"""The rows become one file where there are so many, and one more for each ``ROWS_PER_FILE`` rows: what is
+copied for it comes to at most that many rows for each append, however long the ledger is."""
 
 ATTEMPTS = 60
 """So often an append begins anew because another process was faster."""
