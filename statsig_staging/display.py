@@ -183,7 +183,7 @@ def _unpublished(status: ExperimentStatus) -> list[tuple[str, str]]:
             case Outcome.RUNNING:
                 found.append(("running", f"{began}, now{where or ' between jobs'}"))
             case Outcome.INTERRUPTED:
-                repaired = "; the next run repairs it" if not found else ""
+                repaired = "; the next run repairs it" if load.awaits_repair else ""
                 found.append(("interrupted", f"{began} and did not end{where}{repaired}"))
             case Outcome.FAILED:
                 found.append(("failed", f"{began} and failed{where}: {one_line(load.error or '')}"))

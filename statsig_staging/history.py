@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +41,7 @@ class PastLoad:
         readings: What it was to read of each source, and why.
         job: The job that runs, that failed, or that it died in.
         error: Why it failed.
+        awaits_repair: Whether it was interrupted and no run has come since, which repairs what it left.
     """
 
     load_id: str
@@ -56,6 +57,7 @@ class PastLoad:
     readings: tuple[SourceReading, ...] = ()
     job: str | None = None
     error: str | None = None
+    awaits_repair: bool = False
 
     @property
     def is_interrupted(self) -> bool:
@@ -108,7 +110,10 @@ def past_loads(
             if place == 0 and outcome is Outcome.INTERRUPTED:
                 running = held_before or is_held(warehouse, experiment_id, now())
                 outcome = Outcome.RUNNING if running else outcome
-            found.append(_of_journal(entry, outcome, rows.get(each.load_id)))
+            load = _of_journal(entry, outcome, rows.get(each.load_id))
+            # Whoever enters an interrupted load in the ledger is the run that repairs it.
+            awaits_repair = place == 0 and load.is_interrupted and not each.recorded
+            found.append(replace(load, awaits_repair=awaits_repair))
     known = {load.load_id for load in found}
     others = (_of_row(load) for load in rows.values() if load.load_id not in known)
     newest_first = sorted([*found, *others], key=lambda load: load.began_at, reverse=True)

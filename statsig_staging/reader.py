@@ -62,9 +62,8 @@ class ExperimentStatus:
 
     @property
     def interrupted(self) -> PastLoad | None:
-        """The load that began last where it was interrupted: the next run repairs what it left."""
-        latest = self.history[0] if self.history else None
-        return latest if latest is not None and latest.is_interrupted else None
+        """The load that was interrupted where the next run has to repair what it left."""
+        return next((load for load in self.history if load.awaits_repair), None)
 
 
 class Reader:

@@ -415,7 +415,7 @@ def test_status() -> None:
             "running    load b began at 2026-01-05 03:04:02 UTC, now between jobs",
         ),
         (
-            {"outcome": Outcome.INTERRUPTED, "job": "results"},
+            {"outcome": Outcome.INTERRUPTED, "job": "results", "awaits_repair": True},
             "interrupted  load b began at 2026-01-05 03:04:02 UTC and did not end in results; "
             "the next run repairs it",
         ),
@@ -446,8 +446,8 @@ def test_status_names_what_came_after_the_published_load(load: dict[str, Any], s
     assert [line.split()[-1] for line in lines[-3:]] == ["b", "20260105T000000Z-aa", "old"]
 
 
-def test_only_the_last_load_waits_for_repair() -> None:
-    """What an earlier one left, the failed one after it has repaired."""
+def test_what_was_repaired_does_not_wait_for_it() -> None:
+    """A run that came since has put it right, whatever it did."""
     history = (
         past_load(load_id="b", outcome=Outcome.FAILED, error="no"),
         past_load(load_id="a", outcome=Outcome.INTERRUPTED),

@@ -177,6 +177,26 @@ def test_a_load_that_somebody_stops_is_entered_by_the_next_run(connect: Connect)
     assert states[load.load_id, "results"] == "ended"
 
 
+def test_a_run_that_finds_nothing_to_do_has_repaired_all_the_same(connect: Connect) -> None:
+    """The load that was stopped stays in the history; nothing waits for a run any more."""
+    engine = connect()
+    engine.run("123", through=day(3))
+
+    def stop(event: Event) -> None:
+        if isinstance(event, StepStarted) and event.step == "results":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        engine.run("123", refresh="full", through=day(3), on_event=stop)
+    assert engine.status("123")[0].interrupted is not None
+
+    assert engine.run("123", through=day(3)).status == "unchanged"
+
+    (status,) = engine.status("123")
+    assert status.interrupted is None
+    assert status.history[0].outcome is Outcome.INTERRUPTED
+
+
 def test_a_load_that_runs_is_told(connect: Connect) -> None:
     """With the job that it is in; it is not taken for one that died."""
     engine = connect()
