@@ -126,6 +126,16 @@ def statistic_of(metric: Metric, project: Project) -> Statistic:
             assert_never(metric)
 
 
+def metrics_by_source(metrics: Iterable[str], project: Project) -> dict[str, tuple[str, ...]]:
+    """Return metric source → those of some metrics that it serves, by the names of the sources."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name in metrics:
+        terms = statistic_of(project.metric(name), project).terms
+        for source in dict.fromkeys(term.aggregate.source for term in terms):
+            found[source] = (*found.get(source, ()), name)
+    return dict(sorted(found.items()))
+
+
 def _term(component: Component, project: Project) -> Term:
     source = project.metric_source(component.source)
     match component:

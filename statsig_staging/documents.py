@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, assert_never
 
@@ -13,7 +12,7 @@ from statsig_staging.days import in_words
 from statsig_staging.plan import Check, CreateTable, Drop, Merge, Replace, ReplacePartitions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     import pyarrow as pa
 
@@ -33,17 +32,7 @@ def plan_document(plan: Plan, *, sql: bool) -> dict[str, Any]:
         "start": plan.start.isoformat(),
         "through": plan.through.isoformat(),
         "watermark": plan.watermark.isoformat(),
-        "sources": [
-            {
-                "source": reading.source,
-                "watch": reading.watch,
-                "days": [
-                    {"reason": reason, "days": [day.isoformat() for day in days]}
-                    for reason, days in days_by_reason(reading.days).items()
-                ],
-            }
-            for reading in plan.readings
-        ],
+        "sources": [reading.to_dict() for reading in plan.readings],
         "steps": [_step_document(step, sql=sql) for step in plan.steps],
         "warnings": list(plan.warnings),
     }
@@ -83,7 +72,12 @@ def status_document(statuses: Iterable[ExperimentStatus]) -> dict[str, Any]:
                     for table in status.tables
                 ],
                 "loads": [_load_document(load) for load in status.loads],
-                "interrupted": asdict(status.interrupted) if status.interrupted else None,
+                "sources": [
+                    {"source": reading.source, "watch": reading.watch}
+                    for reading in status.readings
+                ],
+                "history": [load.to_dict() for load in status.history],
+                "interrupted": status.interrupted.to_dict() if status.interrupted else None,
             }
             for status in statuses
         ]
@@ -129,14 +123,6 @@ def _plain(value: object) -> object:
     if isinstance(value, float) and not math.isfinite(value):
         return None  # JSON has no word for it
     return value
-
-
-def days_by_reason(days: Mapping[date, str]) -> dict[str, list[date]]:
-    """Return reason → days, in the order of each reason's first day."""
-    found: dict[str, list[date]] = {}
-    for day, reason in sorted(days.items()):
-        found.setdefault(reason, []).append(day)
-    return found
 
 
 def kind_of(step: Step) -> str:

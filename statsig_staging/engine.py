@@ -6,16 +6,17 @@ import uuid
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from functools import partial
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Self
 
-from statsig_staging import aggregates, journal, state
+from statsig_staging import aggregates, history, journal, ledger, state
 from statsig_staging.days import DAY
 from statsig_staging.errors import ConfigError, NoExposuresError, StagingError
 from statsig_staging.executor import Surroundings, execute
 from statsig_staging.expressions import suggestion
-from statsig_staging.journal import Journal
-from statsig_staging.lease import held, is_held
+from statsig_staging.journal import OpenJournal, Outcome
+from statsig_staging.lease import held
 from statsig_staging.observer import observe, with_expressions
 from statsig_staging.plan import Refresh
 from statsig_staging.planner import LoadRequest, build_plan, sighting
@@ -25,16 +26,17 @@ from statsig_staging.results import LoadPublished, LoadResult, LoadStarted, Warn
 from statsig_staging.warehouses import open_warehouse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from types import TracebackType
 
     import pyarrow as pa
 
     from statsig_staging.config import Experiment, Project
     from statsig_staging.executor import Execution
+    from statsig_staging.journal import Journal
     from statsig_staging.lease import HeldLease
     from statsig_staging.observer import Known
-    from statsig_staging.plan import Plan
+    from statsig_staging.plan import Plan, Step
     from statsig_staging.reader import ExperimentStatus
     from statsig_staging.results import Event
     from statsig_staging.sources import Observation, SourceFile
@@ -173,54 +175,87 @@ class Engine:
         return again
 
     def _run(self, load: _Load, lease: HeldLease) -> LoadResult:
+        unrecorded = self._record(load, lease, lambda: load.published)
         self._repair(load.experiment, load.published)
         plan = self._plan(load)
         for warning in plan.warnings:
             load.on_event(Warned(message=warning))
         if not plan.steps and load.published:
-            return _result(plan, load.published[0].load_id, load.began, status="unchanged")
-        entry = self._entry(plan)
-        journal.begin(self._warehouse, entry)
-        steps = tuple(step.name for step in plan.steps)
-        load.on_event(
-            LoadStarted(experiment_id=plan.experiment_id, load_id=entry.load_id, steps=steps)
-        )
+            found = _result(plan, load.published[0].load_id, load.began, status="unchanged")
+            return replace(found, warnings=(*found.warnings, *unrecorded))
+        log = self._journal(plan, load)
+        log.begin()
+        load_id, steps = log.value.load_id, tuple(step.name for step in plan.steps)
+        load.on_event(LoadStarted(experiment_id=plan.experiment_id, load_id=load_id, steps=steps))
         try:
-            result = self._execute(plan, load, lease, entry.load_id)
+            result = self._execute(plan, load, lease, log)
         except Exception as error:
-            failed = replace(entry, ended="failed", error=str(error) or type(error).__name__)
             with suppress(StagingError):
-                journal.end(self._warehouse, failed)
+                log.end(Outcome.FAILED, str(error) or type(error).__name__)
+            # It may have failed after the commit that published it: the table says so.
+            loads = partial(self._reader.loads, load.experiment.id)
+            self._record(load, lease, loads, log.value)
             raise
-        load.on_event(LoadPublished(load_id=entry.load_id))
+        load.on_event(LoadPublished(load_id=load_id))
         with suppress(StagingError):
-            journal.end(self._warehouse, replace(entry, ended="published"))
-        return replace(result, seconds=monotonic() - load.began)
+            log.end(Outcome.PUBLISHED)
+        unrecorded = self._record(load, lease, lambda: load.published, log.value)
+        warnings = (*result.warnings, *unrecorded)
+        return replace(result, warnings=warnings, seconds=log.value.seconds)
 
-    def _entry(self, plan: Plan) -> Journal:
-        return Journal(
+    def _journal(self, plan: Plan, load: _Load) -> OpenJournal:
+        entry = journal.planned(
+            plan,
             load_id=_new_load_id(self._now()),
-            experiment_id=plan.experiment_id,
-            began_at=journal.moment(self._now()),
-            refresh=plan.refresh.value,
-            through=plan.through.isoformat(),
-            steps=tuple(step.name for step in plan.steps),
+            began_at=self._now(),
+            assignment_source=load.experiment.assignment_source,
+            metrics=aggregates.metrics_by_source(load.experiment.metrics, self._project),
         )
+        return OpenJournal(self._warehouse, entry, self._now, lambda: monotonic() - load.began)
 
-    def _execute(self, plan: Plan, load: _Load, lease: HeldLease, load_id: str) -> LoadResult:
+    def _record(
+        self,
+        load: _Load,
+        lease: HeldLease,
+        published: Callable[[], Iterable[Published]],
+        ended: Journal | None = None,
+    ) -> tuple[str, ...]:
+        """Enter in the ledger what is not there yet; where that fails, warn and return the warning."""
+        warnings = ledger.record(
+            self._warehouse,
+            self._project.connection.database,
+            load.experiment.id,
+            published=published,
+            ended=ended,
+            confirm=lease.renew,
+            pause=self._pause,
+        )
+        for warning in warnings:
+            load.on_event(Warned(message=warning))
+        return warnings
+
+    def _execute(self, plan: Plan, load: _Load, lease: HeldLease, log: OpenJournal) -> LoadResult:
+        load_id = log.value.load_id
+
+        def before(step: Step) -> None:
+            lease.renew()
+            log.start(step)
+
         around = Surroundings(
             warehouse=self._warehouse,
             load_id=load_id,
             keep_tags=self._tags_to_keep(load.published),
             on_event=load.on_event,
             clock=monotonic,
-            before_step=lease.renew,
             database=self._project.connection.database,
             published=_snapshots(load.published),
+            before_step=before,
+            after_step=log.finish,
         )
         done = execute(plan, around)
         self._check_exposures(load.experiment)
         result = _result(plan, load_id, load.began, status="published", done=done)
+        log.publish()
         lease.renew()
         self._publish(plan, result, done, load.published, lease.number)
         return result
@@ -278,6 +313,15 @@ class Engine:
         """
         return self._reader.table(experiment_id, name)
 
+    def ledger(self, experiment_id: str | None = None) -> pa.Table:
+        """Return ``pipeline_overview``: the jobs of every load, of one experiment or of all.
+
+        The latest load comes first, its jobs in their order.
+        """
+        if experiment_id is not None:
+            experiment_id = self._project.experiment(experiment_id).id
+        return ledger.read(self._warehouse, self._project.connection.database, experiment_id)
+
     def status(self, experiment_id: str | None = None) -> tuple[ExperimentStatus, ...]:
         """Return what is published of one experiment, or of all in the project."""
         experiments = (
@@ -285,18 +329,12 @@ class Engine:
             if experiment_id is None
             else (self._project.experiment(experiment_id),)
         )
-        return tuple(
-            self._reader.status(experiment, self._interrupted(experiment.id))
-            for experiment in experiments
-        )
+        return tuple(self._status(experiment) for experiment in experiments)
 
-    def _interrupted(self, experiment_id: str) -> Journal | None:
-        """Return the load that was killed; one that still holds its lease is running."""
-        found = journal.unfinished(
-            self._warehouse, experiment_id, self._reader.loads(experiment_id)
-        )
-        running = found is not None and is_held(self._warehouse, experiment_id, self._now())
-        return None if running else found
+    def _status(self, experiment: Experiment) -> ExperimentStatus:
+        found = self._reader.status(experiment)
+        past = history.past_loads(self._warehouse, experiment.id, found.loads, now=self._now)
+        return replace(found, history=past)
 
     def _repair(self, experiment: Experiment, published: tuple[Published, ...]) -> None:
         """Put tables that an interrupted load has moved back to where the published one left them."""
@@ -491,7 +529,7 @@ def _result(
         start=plan.start,
         through=plan.through,
         steps=done.steps if done is not None else (),
-        days_read={reading.source: tuple(reading.days) for reading in plan.readings},
+        readings=plan.readings,
         warnings=warnings,
         seconds=monotonic() - began,
     )

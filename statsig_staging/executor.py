@@ -57,6 +57,7 @@ class Surroundings:
         before_step: Called before each step; an error from it stops the load.
         database: The staging database.
         published: Catalog name → snapshot of each table as published.
+        after_step: Called with what a step did.
     """
 
     warehouse: Warehouse
@@ -64,9 +65,10 @@ class Surroundings:
     keep_tags: Mapping[str, tuple[str, ...]]
     on_event: Callable[[Event], object]
     clock: Callable[[], float]
-    before_step: Callable[[], object] = lambda: None
     database: str = ""
     published: Mapping[str, int] = field(default_factory=dict)
+    before_step: Callable[[Step], object] = lambda _: None
+    after_step: Callable[[StepResult], object] = lambda _: None
 
 
 def execute(plan: Plan, around: Surroundings) -> Execution:
@@ -80,8 +82,9 @@ def execute(plan: Plan, around: Surroundings) -> Execution:
     warnings: list[str] = []
     for step in in_order(plan.steps):
         try:
-            around.before_step()
+            around.before_step(step)
             result, found = _run(step, around, versions)
+            around.after_step(result)
         except BaseException as error:
             around.on_event(StepFailed(step=step.name, error=str(error) or type(error).__name__))
             raise
@@ -184,6 +187,7 @@ def _result(step: Step, write: Write, seconds: float, stats: WriteStats) -> Step
         files_read=stats.files_read,
         snapshot_id=stats.version.snapshot_id if stats.version is not None else None,
         partitions=tuple(sorted(day for batch in batches for day in batch.partitions)),
+        statement_ids=tuple(stats.query_ids),
     )
 
 

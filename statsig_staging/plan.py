@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from statsig_staging.names import experiment_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,12 +49,22 @@ class Column:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """A staging table: its names, its columns, and whether it is partitioned by ``ds``."""
+    """A staging table: its names, its columns, and whether it is partitioned by ``ds``.
+
+    ``experiment_id`` is empty for a table of the whole project.
+    """
 
     name: TableName
     experiment_id: str
     columns: tuple[Column, ...]
     partitioned: bool = False
+
+    @property
+    def folder(self) -> str:
+        """Where it lies below the staging folder."""
+        if not self.experiment_id:
+            return self.name.folder
+        return f"{experiment_folder(self.experiment_id)}/{self.name.folder}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +198,24 @@ class SourceReading:
     source: str
     days: Mapping[date, str]
     watch: str
+
+    def by_reason(self) -> dict[str, tuple[date, ...]]:
+        """Return reason → days, in the order of each reason's first day."""
+        found: dict[str, tuple[date, ...]] = {}
+        for day, reason in sorted(self.days.items()):
+            found[reason] = (*found.get(reason, ()), day)
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the reading as values that JSON can hold."""
+        return {
+            "source": self.source,
+            "watch": self.watch,
+            "days": [
+                {"reason": reason, "days": [day.isoformat() for day in days]}
+                for reason, days in self.by_reason().items()
+            ],
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

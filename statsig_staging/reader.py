@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from statsig_staging.config import Experiment, Project
-    from statsig_staging.journal import Journal
-    from statsig_staging.plan import Table
+    from statsig_staging.history import PastLoad
+    from statsig_staging.plan import SourceReading, Table
     from statsig_staging.state import Published
     from statsig_staging.warehouses.base import TableSize, Warehouse
 
@@ -47,13 +47,23 @@ class ExperimentStatus:
         experiment_id: The experiment.
         loads: Its published loads, the current one first; empty before the first.
         tables: Its staging tables.
-        interrupted: A load that began after the current one and did not end; None where there is none.
+        history: The loads that began last, the newest first, however they ended.
     """
 
     experiment_id: str
     loads: tuple[Published, ...]
     tables: tuple[TableStatus, ...]
-    interrupted: Journal | None = None
+    history: tuple[PastLoad, ...] = ()
+
+    @property
+    def readings(self) -> tuple[SourceReading, ...]:
+        """What the latest load was to read of each source; says how changes of it are noticed."""
+        return next((load.readings for load in self.history if load.readings), ())
+
+    @property
+    def interrupted(self) -> PastLoad | None:
+        """The load that was interrupted where the next run has to repair what it left."""
+        return next((load for load in self.history if load.awaits_repair), None)
 
 
 class Reader:
@@ -120,14 +130,13 @@ class Reader:
         columns = (exp.column(column.name, quoted=True) for column in table.columns)
         return exp.select(*columns).from_(node)
 
-    def status(self, experiment: Experiment, interrupted: Journal | None) -> ExperimentStatus:
+    def status(self, experiment: Experiment) -> ExperimentStatus:
         """Return what is published of an experiment."""
         loads = self.loads(experiment.id)
         current = loads[0].tables if loads else {}
         return ExperimentStatus(
             experiment_id=experiment.id,
             loads=loads,
-            interrupted=interrupted,
             tables=tuple(
                 TableStatus(name=name, size=self._warehouse.size(table, current[name]))
                 for table in self.tables(experiment).values()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
 
-    from statsig_staging.plan import Refresh
+    from statsig_staging.plan import Refresh, SourceReading
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +91,7 @@ class StepResult:
         files_read: Source files opened.
         snapshot_id: The Iceberg snapshot it made.
         partitions: Days that its statements filled.
+        statement_ids: Ids of its statements at the service, where it gives any.
     """
 
     step: str
@@ -103,6 +104,7 @@ class StepResult:
     files_read: frozenset[str] = frozenset()
     snapshot_id: int | None = None
     partitions: tuple[date, ...] = ()
+    statement_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +120,7 @@ class LoadResult:
         start: First day of the experiment.
         through: Last day published.
         steps: What each step did.
-        days_read: Source → days that were read.
+        readings: What was read of each source, and why; how changes of it are noticed.
         warnings: What a person should know.
         seconds: How long it took, from planning to publishing.
     """
@@ -131,9 +133,14 @@ class LoadResult:
     start: date
     through: date
     steps: tuple[StepResult, ...] = ()
-    days_read: Mapping[str, tuple[date, ...]] = field(default_factory=dict)
+    readings: tuple[SourceReading, ...] = ()
     warnings: tuple[str, ...] = ()
     seconds: float = 0.0
+
+    @property
+    def days_read(self) -> Mapping[str, tuple[date, ...]]:
+        """Source → days that were read."""
+        return {reading.source: tuple(reading.days) for reading in self.readings}
 
     @property
     def rows(self) -> int:
@@ -173,6 +180,7 @@ class LoadResult:
             "days_read": {
                 source: [day.isoformat() for day in days] for source, days in self.days_read.items()
             },
+            "sources": [reading.to_dict() for reading in self.readings],
             "rows": self.rows,
             "statements": self.statements,
             "bytes_read": self.bytes_read,
@@ -191,6 +199,7 @@ class LoadResult:
                     "bytes_written": step.bytes_written,
                     "files_read": len(step.files_read),
                     "snapshot_id": step.snapshot_id,
+                    "statement_ids": list(step.statement_ids),
                 }
                 for step in self.steps
             ],

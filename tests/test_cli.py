@@ -236,7 +236,9 @@ def test_status_lists_loads_and_tables(call: Call, loaded: Path) -> None:
 
     assert "published from 2026-01-01 through 2026-01-14" in outcome.out
     assert "first_exposures_123" in outcome.out
-    assert outcome.out.count("Z-") == 3
+    assert "changes are seen file by file" in outcome.out
+    assert "2026-01-11..2026-01-14 (4 days)   not loaded yet" in outcome.out
+    assert outcome.out.count("Z-") == 6
 
 
 def test_status_as_data(call: Call, loaded: Path) -> None:

@@ -1,5 +1,6 @@
 """A load may be killed at any instant: what was published stays whole, and the next run repairs."""
 
+import json
 import random
 import shutil
 from dataclasses import replace
@@ -101,6 +102,22 @@ def is_interrupted(world: World) -> bool:
         return engine.status("123")[0].interrupted is not None
 
 
+def check_ledger(world: World) -> None:
+    """Every load that began is in the ledger, each of its jobs once, with what became of it."""
+    text = (world.folder / "warehouse/statsig/experiment-123/_loads/recent.json").read_text("utf-8")
+    begun = json.loads(text)["loads"]
+    with staging.connect(staging.load_project(world.folder), now=lambda: NOW) as engine:
+        rows = engine.ledger("123").to_pylist()
+        status = engine.status("123")[0]
+    assert len(rows) == len({(row["dag_id"], row["job"]) for row in rows})
+    assert {row["dag_id"] for row in rows} == {load["load_id"] for load in begun}
+    assert all(load["recorded"] for load in begun)
+    successes = {row["dag_id"] for row in rows if row["dag_state"] == "success"}
+    assert successes == {load.load_id for load in status.loads}
+    interrupted = {load.load_id for load in status.history if load.is_interrupted}
+    assert {row["dag_id"] for row in rows} - successes == interrupted
+
+
 def play_kills(world: World, points: slice, refresh: str) -> None:
     """Kill a load at each of some boundaries; after each, readers and the next run are right."""
     warehouse, kept = world.folder / "warehouse", world.folder / "kept"
@@ -120,6 +137,7 @@ def play_kills(world: World, points: slice, refresh: str) -> None:
         with staging.connect(staging.load_project(world.folder), now=lambda: NOW) as engine:
             compare(world, engine, through)
             assert engine.status("123")[0].interrupted is None
+        check_ledger(world)
 
 
 def test_a_kill_at_every_tenth_boundary(world: World) -> None:

@@ -140,6 +140,21 @@ class Warehouse(Protocol):
         The table is created on first use.
         """
 
+    def swap_rows(
+        self,
+        target: Table,
+        before: TableVersion | None,
+        rows: pa.Table,
+        stamp: Stamp,
+        *,
+        replace: bool,
+    ) -> bool:
+        """Do what ``put_rows`` does if ``before`` is still the current version (None: no such table).
+
+        Returns:
+            Whether it was, and the rows are in; of several at once one succeeds.
+        """
+
     def fetch(self, query: exp.Query, reads: Iterable[Read] = ()) -> pa.Table:
         """Return the rows of a query over staging tables, and over the sources that ``reads`` lists."""
 

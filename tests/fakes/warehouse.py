@@ -80,11 +80,27 @@ class RecordingWarehouse:
         )
         return self._next_version(target, stamp)
 
+    def swap_rows(
+        self,
+        target: Table,
+        before: TableVersion | None,
+        rows: pa.Table,
+        stamp: Stamp,
+        *,
+        replace: bool,
+    ) -> bool:
+        """Keep rows if the table is still as it was."""
+        if self.version(target) != before:
+            return False
+        self.put_rows(target, rows, stamp, replace=replace)
+        return True
+
     def fetch(self, query: exp.Query, reads: Iterable[Read] = ()) -> pa.Table:
         """Return the appended rows of a table, else the next answer."""
         names = [table.name for table in query.find_all(exp.Table)]
         if len(names) == 1 and names[0] in self.appended:
-            return self.appended[names[0]].select(query.named_selects)
+            rows = self.appended[names[0]]
+            return rows if query.is_star else rows.select(query.named_selects)
         self.queries.append(query)
         return self.answers.pop(0)
 

@@ -882,6 +882,32 @@ def test_rows_that_are_put_carry_the_tag_of_their_load(bench: Bench) -> None:
     assert bench.rows(UNITS) == [A, B]
 
 
+def test_rows_are_swapped_in_where_the_table_is_as_expected(bench: Bench) -> None:
+    """None stands for a table that is not there; what is refused leaves nothing."""
+    swap = bench.warehouse.swap_rows
+
+    assert swap(UNITS, None, appended(UNITS, A), STAMP, replace=False)
+    first = bench.warehouse.version(UNITS)
+    assert not swap(UNITS, None, appended(UNITS, C), STAMP, replace=False)
+    assert swap(UNITS, first, appended(UNITS, B), STAMP, replace=False)
+    assert not swap(UNITS, first, appended(UNITS, C), STAMP, replace=True)
+
+    assert bench.rows(UNITS) == [A, B]
+    assert bench.commits(UNITS) == (2, 2)
+    assert swap(UNITS, bench.warehouse.version(UNITS), appended(UNITS, C), STAMP, replace=True)
+    assert bench.rows(UNITS) == [C]
+
+
+def test_a_table_of_the_project_lies_beside_the_experiments(bench: Bench) -> None:
+    """Its folder is its own name."""
+    table = replace(UNITS, name=TableName(catalog="jobs", folder="jobs"), experiment_id="")
+
+    made = bench.warehouse.put_rows(table, appended(table, A), STAMP, replace=False)
+
+    assert "/statsig/jobs/metadata/" in made.metadata_location
+    assert bench.rows(table) == [A]
+
+
 def test_the_size_of_a_version(bench: Bench) -> None:
     """Rows, bytes and files of the current version, or of an earlier one."""
     old = bench.made(create(BY_DAY, A, B, C))
@@ -948,6 +974,9 @@ FOREIGN: Mapping[str, Callable[[Warehouse, TableVersion], object]] = {
     },
     "append": lambda warehouse, _: warehouse.put_rows(
         UNITS, appended(UNITS, A), STAMP, replace=False
+    ),
+    "swap": lambda warehouse, version: warehouse.swap_rows(
+        UNITS, version, appended(UNITS, A), STAMP, replace=False
     ),
     "put": lambda warehouse, _: warehouse.put_rows(UNITS, appended(UNITS, A), STAMP, replace=True),
     "restore": lambda warehouse, version: warehouse.restore(UNITS, version),

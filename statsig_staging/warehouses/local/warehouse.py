@@ -14,7 +14,6 @@ from sqlglot import exp
 from statsig_staging import iceberg
 from statsig_staging.errors import StepFailedError, WarehouseError
 from statsig_staging.iceberg import TableChange
-from statsig_staging.names import experiment_folder
 from statsig_staging.plan import CreateTable, Drop, Merge, Replace, ReplacePartitions
 from statsig_staging.sources import TableObservation
 from statsig_staging.warehouses.base import TableSize, TableVersion, Traits, WriteStats
@@ -197,7 +196,7 @@ class LocalWarehouse:
         return iceberg.location_of(self._table_folder(table))
 
     def _table_folder(self, table: Table) -> Path:
-        return self._folder / experiment_folder(table.experiment_id) / table.name.folder
+        return self._folder / table.folder
 
     def write(self, write: Write, stamp: Stamp, on_batch: Callable[[int, int], None]) -> WriteStats:
         """Perform a write as one commit; repeating it changes nothing."""
@@ -292,6 +291,25 @@ class LocalWarehouse:
         if stats.version is None:
             raise StepFailedError(f"nothing was written to {target.name.catalog}")
         return stats.version
+
+    def swap_rows(
+        self,
+        target: Table,
+        before: TableVersion | None,
+        rows: pa.Table,
+        stamp: Stamp,
+        *,
+        replace: bool,
+    ) -> bool:
+        """Do what ``put_rows`` does if ``before`` is still the current version (None: no such table)."""
+        place = self._table_folder(target)
+        with mapped_errors():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with locked(place.with_name(f".{place.name}.lock")):
+                if _snapshot_of(self.version(target)) != _snapshot_of(before):
+                    return False
+                self.put_rows(target, rows, stamp, replace=replace)
+        return True
 
     def restore(self, table: Table, version: TableVersion) -> None:
         """Make an earlier version the current one again."""
@@ -392,6 +410,10 @@ def _check_base(present: IcebergTable | None, stamp: Stamp) -> None:
         raise StepFailedError(
             f"step {stamp.step}: the table was written by somebody else meanwhile; run again"
         )
+
+
+def _snapshot_of(version: TableVersion | None) -> int | None:
+    return None if version is None else version.snapshot_id
 
 
 def _version(table: IcebergTable, snapshot_id: int) -> TableVersion:
