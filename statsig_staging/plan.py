@@ -111,7 +111,10 @@ class ReplacePartitions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Merge:
-    """Rows are updated or inserted by key; a source row whose ``deleted`` column is true removes its key."""
+    """Rows are updated or inserted by key; a source row whose ``deleted`` column is true removes its key.
+
+    A row whose ``deleted`` is null updates or inserts like one where it is false.
+    """
 
     target: Table
     keys: tuple[str, ...]

@@ -8,6 +8,11 @@ import fcntl
 from typing import TYPE_CHECKING
 
 import duckdb
+from pyiceberg.exceptions import (
+    CommitFailedException,
+    CommitStateUnknownException,
+    ValidationException,
+)
 
 from statsig_staging.errors import SourceFileError, StepFailedError, WarehouseError
 from statsig_staging.warehouses.local import dialect
@@ -19,9 +24,10 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def mapped_errors() -> Iterator[None]:
-    """Turn errors of DuckDB and of the file system into the library's own."""
+    """Turn errors of DuckDB, of pyiceberg's commits and of the file system into the library's own."""
     try:
-        yield
+        with _commit_errors():
+            yield
     except (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException) as error:
         raise WarehouseError(said(error)) from error
     except duckdb.OutOfMemoryException as error:
@@ -45,6 +51,22 @@ def mapped_errors() -> Iterator[None]:
     except OSError as error:
         what = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
         raise StepFailedError(f"{error.filename or 'warehouse'}: {what}") from error
+
+
+@contextlib.contextmanager
+def _commit_errors() -> Iterator[None]:
+    try:
+        yield
+    except (CommitFailedException, ValidationException) as error:
+        raise StepFailedError(
+            f"another process changed the table meanwhile: {said(error)}; "
+            "nothing of this step was committed, run again"
+        ) from error
+    except CommitStateUnknownException as error:
+        raise StepFailedError(
+            f"the catalog did not say whether the commit succeeded: {said(error)}; "
+            "run again, which repairs the table either way"
+        ) from error
 
 
 def said(error: Exception) -> str:

@@ -294,7 +294,8 @@ class LocalWarehouse:
         """Make an earlier version the current one again."""
         found = self._load(table)
         if found is not None:
-            iceberg.restore(found, version.snapshot_id)
+            with mapped_errors():
+                iceberg.restore(found, version.snapshot_id)
 
     def _change(self, target: Table, present: IcebergTable | None, *, exact: bool) -> TableChange:
         if present is not None:
