@@ -368,11 +368,12 @@ class Engine:
         number: int,
     ) -> None:
         before = published[0].tables if published else {}
+        observations = self._with_contents(plan, result.files_read)
         sources = {
             name: state.SourceState(
                 fingerprint=observation.fingerprint(), days=observation.digests()
             )
-            for name, observation in plan.observations.items()
+            for name, observation in observations.items()
         }
         load = state.Published(
             load_id=result.load_id,
@@ -391,10 +392,19 @@ class Engine:
             seconds=result.seconds,
             warnings=result.warnings,
         )
-        state.write_files(
-            self._warehouse, plan.experiment_id, load.load_id, plan.observations.values()
-        )
+        state.write_files(self._warehouse, plan.experiment_id, load.load_id, observations.values())
         state.publish(self._warehouse, plan.experiment_id, load, published)
+
+    def _with_contents(self, plan: Plan, read: frozenset[str]) -> dict[str, Observation]:
+        """Return what the sources held, with the content of the files that the load has just read."""
+        files = {
+            file.path: file
+            for seen in plan.observations.values()
+            for file in seen.files
+            if file.path in read and not file.content
+        }
+        contents = self._warehouse.contents(files.values())
+        return {name: seen.with_contents(contents) for name, seen in plan.observations.items()}
 
 
 def _new_load_id(now: datetime) -> str:

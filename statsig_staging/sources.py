@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from statsig_staging.names import digest
@@ -10,6 +10,9 @@ from statsig_staging.names import digest
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import date
+
+SETTLING_NS = 2_000_000_000
+"""How long after its last change a file's times may still hide another one, in nanoseconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +31,9 @@ class SourceFile:
         nulls: Column → rows without a value or with an empty one, for the unit columns of the source.
         column_bytes: Column → compressed bytes; one entry under no name for a format read whole.
         delimiter: What separates the values of a CSV file.
+        seen_ns: When its size and times were taken, nanoseconds since 1970.
+        content: Digest of its bytes, where it was taken.
+        identity: What its fingerprint was when it was first seen; empty where its size and times say it.
     """
 
     path: str
@@ -41,6 +47,9 @@ class SourceFile:
     nulls: Mapping[str, int] = field(default_factory=dict)
     column_bytes: Mapping[str, int] = field(default_factory=dict)
     delimiter: str = ""
+    seen_ns: int = 0
+    content: str = ""
+    identity: str = ""
 
     def bytes_of(self, columns: Iterable[str]) -> int:
         """Return the compressed bytes that reading ``columns`` takes."""
@@ -49,9 +58,20 @@ class SourceFile:
         return sum(self.column_bytes.get(name, 0) for name in {name.lower() for name in columns})
 
     @property
+    def is_settled(self) -> bool:
+        """Whether the file is the same as long as its size and times are.
+
+        A write in the same tick of the file system's clock as the one before it leaves the times as they
+        are: Linux moves them every 1 to 10 ms, FAT every 2 s. A file system without times of inode changes
+        reports something else in their place, which lies before the modification sooner or later.
+        """
+        last = max(self.modified_ns, self.changed_ns)
+        return self.modified_ns <= self.changed_ns and last + SETTLING_NS < self.seen_ns
+
+    @property
     def fingerprint(self) -> str:
-        """A digest that differs when the file does."""
-        return digest(
+        """A digest that differs when the file's content does; a file that was only touched keeps it."""
+        return self.identity or digest(
             self.path, str(self.size), str(self.modified_ns), str(self.changed_ns), length=16
         )
 
@@ -87,6 +107,20 @@ class Observation:
     def files(self) -> tuple[SourceFile, ...]:
         """Every file of every table."""
         return tuple(file for table in self.tables for file in table.files)
+
+    def with_contents(self, contents: Mapping[str, str]) -> Observation:
+        """Return the observation with the digests of some files' bytes, by their paths."""
+        tables = tuple(
+            replace(
+                table,
+                files=tuple(
+                    replace(file, content=contents.get(file.path, file.content))
+                    for file in table.files
+                ),
+            )
+            for table in self.tables
+        )
+        return replace(self, tables=tables)
 
     def digests(self) -> dict[date, str]:
         """Return one digest per day that the source holds; empty where days cannot be told."""

@@ -244,6 +244,9 @@ _FILES_SCHEMA = pa.schema(
         ("nulls", pa.string()),
         ("column_bytes", pa.string()),
         ("delimiter", pa.string()),
+        ("seen_ns", pa.int64()),
+        ("content", pa.string()),
+        ("identity", pa.string()),
     ]
 )
 

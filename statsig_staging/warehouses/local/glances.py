@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -14,15 +13,17 @@ import pyarrow.parquet as pq
 from sqlglot import exp
 
 from statsig_staging.errors import SourceFileError
-from statsig_staging.sources import SourceFile
 from statsig_staging.warehouses.local import files
 from statsig_staging.warehouses.local.drivers import said
+from statsig_staging.warehouses.local.stamps import files_of, stamped, still
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from statsig_staging.config import Partition
     from statsig_staging.plan import Batch
+    from statsig_staging.sources import SourceFile
     from statsig_staging.warehouses.base import Sighting
 
 
@@ -39,24 +40,37 @@ class _Glance:
 
 
 def observe_file(
-    path: Path, sighting: Sighting, root: Path, connection: duckdb.DuckDBPyConnection
+    path: Path,
+    before: SourceFile | None,
+    sighting: Sighting,
+    root: Path,
+    connection: duckdb.DuckDBPyConnection,
+    seen_ns: int,
 ) -> SourceFile:
-    """Return what one source file holds.
+    """Return what one source file holds; one that is still as it was is not opened.
 
     A Parquet file is known by its footer; its rows are read only where the footer cannot tell their days.
+
+    Args:
+        path: The file.
+        before: What is known of it from an earlier look, if anything is.
+        sighting: What is looked at, and how its days are told.
+        root: The project folder, below which ``key=value`` folders are columns.
+        connection: Where rows are read.
+        seen_ns: The time, nanoseconds since 1970.
 
     Raises:
         SourceFileError: If the file cannot be read.
     """
     folders = files.folder_columns(path, root)
     try:
-        stat = path.stat()
+        same = still(path, before, seen_ns) if before is not None else None
+        if same is not None:
+            return same
+        found = stamped(path, seen_ns)
         glance = _glance(path, sighting, connection)
-        file = SourceFile(
-            path=str(path),
-            size=stat.st_size,
-            modified_ns=stat.st_mtime_ns,
-            changed_ns=stat.st_ctime_ns,
+        file = replace(
+            found,
             rows=glance.rows,
             columns={
                 **glance.columns,
@@ -79,33 +93,6 @@ def _reason(error: Exception) -> str:
     return said(error)[:_LONGEST_REASON] or type(error).__name__
 
 
-def is_untouched(path: Path, before: SourceFile) -> bool:
-    """Return whether a file is still the one that was looked at."""
-    stat = path.stat()
-    return (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) == (
-        before.size,
-        before.modified_ns,
-        before.changed_ns,
-    )
-
-
-def check_untouched(batches: Iterable[Batch]) -> None:
-    """Make sure that what was read is what was looked at.
-
-    Raises:
-        SourceFileError: If a file changed or vanished meanwhile.
-    """
-    for file in _files_of(batches):
-        try:
-            still = is_untouched(Path(file.path), file)
-        except FileNotFoundError:
-            still = False
-        if not still:
-            raise SourceFileError(
-                f"{file.path}: changed while it was read; nothing was published, run again"
-            )
-
-
 def blame(
     batches: Iterable[Batch],
     root: Path,
@@ -117,7 +104,7 @@ def blame(
     Raises:
         SourceFileError: If one of the files cannot be read by itself.
     """
-    for file in _files_of(batches):
+    for file in files_of(batches):
         if file.path in str(failure):
             return
         rows = files.source_relation([file], files.merged_columns([file]), root)
@@ -127,11 +114,6 @@ def blame(
             connection.execute(query.sql("duckdb")).fetchall()
         except duckdb.Error as error:
             raise SourceFileError(f"{file.path}: cannot be read: {_reason(error)}") from failure
-
-
-def _files_of(batches: Iterable[Batch]) -> list[SourceFile]:
-    found = {file.path: file for batch in batches for read in batch.reads for file in read.files}
-    return list(found.values())
 
 
 def _glance(path: Path, sighting: Sighting, connection: duckdb.DuckDBPyConnection) -> _Glance:

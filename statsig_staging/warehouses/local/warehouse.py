@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
@@ -20,14 +21,10 @@ from statsig_staging.sources import TableObservation
 from statsig_staging.warehouses.base import TableSize, TableVersion, Traits, WriteStats
 from statsig_staging.warehouses.local import dialect, files
 from statsig_staging.warehouses.local.drivers import locked, mapped_errors, prepared, said
-from statsig_staging.warehouses.local.glances import (
-    blame,
-    check_untouched,
-    is_untouched,
-    observe_file,
-)
+from statsig_staging.warehouses.local.glances import blame, observe_file
 from statsig_staging.warehouses.local.merging import MergeSource
 from statsig_staging.warehouses.local.parquet import Copy, CopyQueue, copy_rows
+from statsig_staging.warehouses.local.stamps import check_untouched, contents_of
 from statsig_staging.warehouses.local.statements import Statements
 
 if TYPE_CHECKING:
@@ -51,6 +48,7 @@ class LocalWarehouse:
     Args:
         connection: The project's ``connection``.
         root: The project folder; relative paths and globs start there.
+        clock: The time that files are stamped by, nanoseconds since 1970.
 
     Raises:
         WarehouseError: If the folder cannot be written.
@@ -58,8 +56,11 @@ class LocalWarehouse:
 
     traits = Traits(days_per_statement=1, bytes_are_billed=False)
 
-    def __init__(self, connection: LocalConnection, root: Path) -> None:
+    def __init__(
+        self, connection: LocalConnection, root: Path, *, clock: Callable[[], int] = time.time_ns
+    ) -> None:
         self._config = connection
+        self._clock = clock
         self._root = root.resolve()
         self._path = (self._root / connection.path).resolve()
         self._folder = self._path / connection.folder
@@ -125,16 +126,19 @@ class LocalWarehouse:
 
     def observe(self, sighting: Sighting, known: Mapping[str, SourceFile]) -> TableObservation:
         """Return the files of a source table; files that are still as ``known`` are not opened."""
-        found = []
-        for path in self._source_paths(sighting.table):
-            before = known.get(str(path))
-            if before is not None and is_untouched(path, before):
-                found.append(before)
-            else:
-                found.append(observe_file(path, sighting, self._root, self._duckdb))
+        found = [
+            observe_file(
+                path, known.get(str(path)), sighting, self._root, self._duckdb, self._clock()
+            )
+            for path in self._source_paths(sighting.table)
+        ]
         return TableObservation(
             table=sighting.table, columns=files.merged_columns(found), files=tuple(found)
         )
+
+    def contents(self, files: Iterable[SourceFile]) -> Mapping[str, str]:
+        """Return path → digest of the bytes of files that are still as they were looked at."""
+        return contents_of(files)
 
     def _source_paths(self, table: str) -> list[Path]:
         patterns = self._config.sources.get(table)
