@@ -370,10 +370,13 @@ class Engine:
         before = published[0].tables if published else {}
         observations = self._with_contents(plan, result.files_read)
         sources = {
-            name: state.SourceState(
-                fingerprint=observation.fingerprint(), days=observation.digests()
+            reading.source: state.SourceState(
+                fingerprint=observations[reading.source].fingerprint(),
+                days=observations[reading.source].digests(),
+                watch=reading.watch,
+                unseen=reading.unseen,
             )
-            for name, observation in observations.items()
+            for reading in plan.readings
         }
         load = state.Published(
             load_id=result.load_id,
@@ -454,6 +457,7 @@ def _result(
         through=plan.through,
         steps=done.steps if done is not None else (),
         days_read={reading.source: tuple(reading.days) for reading in plan.readings},
+        watch={reading.source: reading.watch for reading in plan.readings},
         warnings=warnings,
         seconds=monotonic() - began,
     )

@@ -182,11 +182,13 @@ class SourceReading:
         source: The source's name.
         days: Day → reason.
         watch: How changes of this source are noticed, for a person.
+        unseen: A change that the days do not reach, in words; empty where there is none.
     """
 
     source: str
     days: Mapping[date, str]
     watch: str
+    unseen: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

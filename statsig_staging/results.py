@@ -117,6 +117,7 @@ class LoadResult:
         through: Last day published.
         steps: What each step did.
         days_read: Source → days that were read.
+        watch: Source → how its changes are noticed, for a person.
         warnings: What a person should know.
         seconds: How long it took, from planning to publishing.
     """
@@ -130,6 +131,7 @@ class LoadResult:
     through: date
     steps: tuple[StepResult, ...] = ()
     days_read: Mapping[str, tuple[date, ...]] = field(default_factory=dict)
+    watch: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     seconds: float = 0.0
 
@@ -171,6 +173,7 @@ class LoadResult:
             "days_read": {
                 source: [day.isoformat() for day in days] for source, days in self.days_read.items()
             },
+            "watch": dict(self.watch),
             "rows": self.rows,
             "statements": self.statements,
             "bytes_read": self.bytes_read,

@@ -26,7 +26,7 @@ class SourceFile:
         changed_ns: Time of the last change of its inode, which ``touch -d`` cannot set back.
         rows: Number of rows.
         columns: Column → Athena type.
-        days: UTC days of its rows that count for the source, in order; unknown for a SQL source.
+        days: UTC days of its rows that count for the source, in order; empty where they are not known.
         misplaced: Rows whose partition is too far from their day; they are left out.
         nulls: Column → rows without a value or with an empty one, for the unit columns of the source.
         column_bytes: Column → compressed bytes; one entry under no name for a format read whole.
@@ -85,6 +85,52 @@ class TableObservation:
     files: tuple[SourceFile, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class FileChange:
+    """A file that is not what it was when the source was last loaded.
+
+    Attributes:
+        table: ``database.table``.
+        path: The file.
+        what: What happened to it: ``is new``, ``changed`` or ``is gone``.
+        days: Days of the rows that it has and had; None where they are not known.
+    """
+
+    table: str
+    path: str
+    what: str
+    days: frozenset[date] | None
+
+    @property
+    def is_new(self) -> bool:
+        """Whether there was no such file before."""
+        return self.what == "is new"
+
+
+def file_changes(
+    table: TableObservation, known: Mapping[str, SourceFile]
+) -> tuple[FileChange, ...]:
+    """Return the files of a table that differ from those known by path."""
+    now = {file.path: file for file in table.files}
+    found = []
+    for path in sorted(known.keys() | now.keys()):
+        versions = [files[path] for files in (known, now) if path in files]
+        if len({file.fingerprint for file in versions}) == 1 and len(versions) == 2:
+            continue
+        what = "changed" if len(versions) == 2 else "is new" if path in now else "is gone"
+        found.append(FileChange(table.table, path, what, _days_of(versions)))
+    return tuple(found)
+
+
+def _days_of(files: Iterable[SourceFile]) -> frozenset[date] | None:
+    days: set[date] = set()
+    for file in files:
+        if file.rows and not file.days:
+            return None
+        days.update(file.days)
+    return frozenset(days)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
     """What a source held when a load was planned.
@@ -95,6 +141,7 @@ class Observation:
         tables: The tables it reads.
         dated: Whether the days of each file are known, so that changes can be seen day by day.
         expressions: The project's expressions over the source → Athena type.
+        changes: What changed since the source was last loaded; kept where ``dated`` does not hold.
     """
 
     source: str
@@ -102,6 +149,7 @@ class Observation:
     tables: tuple[TableObservation, ...]
     dated: bool
     expressions: Mapping[str, str] = field(default_factory=dict)
+    changes: tuple[FileChange, ...] = ()
 
     @property
     def files(self) -> tuple[SourceFile, ...]:

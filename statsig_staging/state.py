@@ -36,10 +36,15 @@ class SourceState:
     Attributes:
         fingerprint: Digest of everything it held.
         days: Digest of each of its days; empty where days cannot be told.
+        watch: How its changes are noticed, for a person.
+        unseen: A change of a SQL source that no load has read all of since, in words; empty where there
+            is none.
     """
 
     fingerprint: str
     days: Mapping[date, str]
+    watch: str = ""
+    unseen: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +100,9 @@ def loads_table(experiment_id: str) -> Table:
             Column("through", ColumnType.DATE, "Last day published"),
             Column("watermark", ColumnType.DATE, "First day that counts as not loaded"),
             Column("definitions", _STRING, "JSON: definition → fingerprint"),
-            Column("sources", _STRING, "JSON: source → digest, and digest of each day"),
+            Column(
+                "sources", _STRING, "JSON: source → digest, digest of each day, how it is watched"
+            ),
             Column("tables", _STRING, "JSON: table → snapshot id, metadata location, tag"),
             Column("rows", _LONG, "Rows written"),
             Column("bytes_read", _LONG, "Compressed bytes read of the sources"),
@@ -160,6 +167,8 @@ def _to_row(load: Published) -> dict[str, object]:
         name: {
             "fingerprint": source.fingerprint,
             "days": {day.isoformat(): value for day, value in source.days.items()},
+            "watch": source.watch,
+            "unseen": source.unseen,
         }
         for name, source in load.sources.items()
     }
@@ -188,6 +197,8 @@ def _from_row(row: dict[str, Any]) -> Published:
         name: SourceState(
             fingerprint=source["fingerprint"],
             days={date.fromisoformat(day): value for day, value in source["days"].items()},
+            watch=source.get("watch", ""),
+            unseen=source.get("unseen", ""),
         )
         for name, source in json.loads(row["sources"]).items()
     }
