@@ -31,6 +31,7 @@ class SourceFile:
         nulls: Column → rows without a value or with an empty one, for the unit columns of the source.
         column_bytes: Column → compressed bytes; one entry under no name for a format read whole.
         delimiter: What separates the values of a CSV file.
+        keys: Column → key of an NDJSON file, where that is not the column's name.
         seen_ns: When its size and times were taken, nanoseconds since 1970.
         content: Digest of its bytes, where it was taken.
         identity: What its fingerprint was when it was first seen; empty where its size and times say it.
@@ -47,6 +48,7 @@ class SourceFile:
     nulls: Mapping[str, int] = field(default_factory=dict)
     column_bytes: Mapping[str, int] = field(default_factory=dict)
     delimiter: str = ""
+    keys: Mapping[str, str] = field(default_factory=dict)
     seen_ns: int = 0
     content: str = ""
     identity: str = ""

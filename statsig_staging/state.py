@@ -255,6 +255,7 @@ _FILES_SCHEMA = pa.schema(
         ("nulls", pa.string()),
         ("column_bytes", pa.string()),
         ("delimiter", pa.string()),
+        ("keys", pa.string()),
         ("seen_ns", pa.int64()),
         ("content", pa.string()),
         ("identity", pa.string()),
@@ -269,6 +270,7 @@ def _file_row(file: SourceFile) -> dict[str, object]:
         "days": list(file.days),
         "nulls": _json(dict(file.nulls)),
         "column_bytes": _json(dict(file.column_bytes)),
+        "keys": _json(dict(file.keys)),
     }
 
 
@@ -289,6 +291,7 @@ def read_files(
                 "days": tuple(row["days"]),
                 "nulls": json.loads(row["nulls"]),
                 "column_bytes": json.loads(row["column_bytes"]),
+                "keys": json.loads(row.get("keys", "{}")),
             }
         )
         found.setdefault(key, {})[file.path] = file

@@ -87,14 +87,23 @@ def check_untouched(batches: Iterable[Batch]) -> None:
         SourceFileError: If a file changed or vanished meanwhile.
     """
     for file in files_of(batches):
-        try:
-            same = still(Path(file.path), file, file.seen_ns)
-        except FileNotFoundError:
-            same = None
-        if same is None:
-            raise SourceFileError(
-                f"{file.path}: changed while it was read; nothing was published, run again"
-            )
+        check_file(file)
+
+
+def check_file(file: SourceFile, failure: Exception | None = None) -> None:
+    """Make sure that a file is what was looked at.
+
+    Raises:
+        SourceFileError: If it changed or vanished meanwhile; ``failure`` is what that led to.
+    """
+    try:
+        same = still(Path(file.path), file, file.seen_ns)
+    except FileNotFoundError:
+        same = None
+    if same is None:
+        raise SourceFileError(
+            f"{file.path}: changed while it was read; nothing was published, run again"
+        ) from failure
 
 
 def files_of(batches: Iterable[Batch]) -> list[SourceFile]:

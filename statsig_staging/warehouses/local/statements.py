@@ -61,7 +61,9 @@ class Statements:
             read.table: files.source_relation(read.files, read.columns, self._root)
             for read in reads
         }
-        translated = self._translation(query, {read.table: read.columns for read in reads})
+        translated = self._translation(
+            query, {read.table: _dialect_types(read.columns) for read in reads}
+        )
         return self._over_files(templates.bind_texts(translated, values or {}), relations)
 
     def without_rows(self, query: exp.Query, tables: Mapping[str, Mapping[str, str]]) -> exp.Query:
@@ -70,7 +72,8 @@ class Statements:
             table: files.source_relation([], columns, self._root)
             for table, columns in tables.items()
         }
-        return self._over_files(dialect.translate(query, tables), relations)
+        columns = {table: _dialect_types(found) for table, found in tables.items()}
+        return self._over_files(dialect.translate(query, columns), relations)
 
     def forget(self) -> None:
         """Forget the translations of a write."""
@@ -116,6 +119,11 @@ class Statements:
         snapshot_id = int(version.expression.name) if version is not None else None
         current = iceberg.data_files(table, snapshot_id)
         return files_relation(table, current, iceberg.schema_at(table, snapshot_id))
+
+
+def _dialect_types(columns: Mapping[str, str]) -> dict[str, str]:
+    """Return the columns of a source for translation: one without any value is null, and fits everything."""
+    return {name: "null" if kind == "unknown" else kind for name, kind in columns.items()}
 
 
 def files_relation(table: IcebergTable, current: Sequence[DataFile], schema: Schema) -> exp.Query:
