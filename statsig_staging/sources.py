@@ -35,6 +35,10 @@ class SourceFile:
         seen_ns: When its size and times were taken, nanoseconds since 1970.
         content: Digest of its bytes, where it was taken.
         identity: What its fingerprint was when it was first seen; empty where its size and times say it.
+        field_ids: Column → field id, of a data file of an Iceberg table; such a file never changes.
+        snapshot: The snapshot that such a file was last seen in.
+        stands_for: Day (ISO) → fingerprints of the files of which it holds the rows now; under no day,
+            those of all. Empty for a file that took no other one's place.
     """
 
     path: str
@@ -52,6 +56,9 @@ class SourceFile:
     seen_ns: int = 0
     content: str = ""
     identity: str = ""
+    field_ids: Mapping[str, int] = field(default_factory=dict)
+    snapshot: int = 0
+    stands_for: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def bytes_of(self, columns: Iterable[str]) -> int:
         """Return the compressed bytes that reading ``columns`` takes."""
@@ -76,6 +83,37 @@ class SourceFile:
         return self.identity or digest(
             self.path, str(self.size), str(self.modified_ns), str(self.changed_ns), length=16
         )
+
+    def prints(self, day: date | None = None) -> tuple[str, ...]:
+        """Return what tells the file's rows apart, on one day or altogether."""
+        if not self.stands_for:
+            return (self.fingerprint,)
+        return tuple(self.stands_for.get("" if day is None else day.isoformat(), ()))
+
+
+def heirs(gone: Iterable[SourceFile], added: Iterable[SourceFile]) -> list[SourceFile]:
+    """Return ``added`` files as those that hold the rows of ``gone`` ones now, and no others.
+
+    Of each day, the first file that holds it stands for all that held it before.
+    """
+    left, found = list(gone), list(added)
+    lost: dict[str, tuple[str, ...]] = {"": tuple(sorted(p for f in left for p in f.prints()))}
+    for file in left:
+        for day in file.days:
+            lost[day.isoformat()] = (*lost.get(day.isoformat(), ()), *file.prints(day))
+    kept = {day.isoformat() for file in found for day in file.days}
+    if not left or not lost.keys() - {""} <= kept:
+        return found
+    taken: set[str] = set()
+    result = []
+    for file in found:
+        days = ["", *(day.isoformat() for day in file.days)]
+        stands_for = {
+            day: () if day in taken else lost.get(day, (file.fingerprint,)) for day in days
+        }
+        taken.update(days)
+        result.append(replace(file, stands_for=stands_for))
+    return result
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,12 +152,15 @@ def file_changes(
 ) -> tuple[FileChange, ...]:
     """Return the files of a table that differ from those known by path."""
     now = {file.path: file for file in table.files}
+    there = [{p for file in files.values() for p in file.prints()} for files in (known, now)]
     found = []
     for path in sorted(known.keys() | now.keys()):
         versions = [files[path] for files in (known, now) if path in files]
-        if len({file.fingerprint for file in versions}) == 1 and len(versions) == 2:
-            continue
         what = "changed" if len(versions) == 2 else "is new" if path in now else "is gone"
+        if all(
+            there[0].issuperset(f.prints()) and there[1].issuperset(f.prints()) for f in versions
+        ):
+            continue
         found.append(FileChange(table.table, path, what, _days_of(versions)))
     return tuple(found)
 
@@ -179,12 +220,12 @@ class Observation:
         holders: dict[date, list[str]] = {}
         for file in self.files:
             for day in file.days:
-                holders.setdefault(day, []).append(file.fingerprint)
+                holders.setdefault(day, []).extend(file.prints(day))
         return {day: digest(*sorted(prints), length=16) for day, prints in sorted(holders.items())}
 
     def fingerprint(self) -> str:
         """Return one digest of everything the source held."""
-        return digest(*sorted(file.fingerprint for file in self.files), length=16)
+        return digest(*sorted(p for file in self.files for p in file.prints()), length=16)
 
 
 def changed_days(before: Mapping[date, str], now: Mapping[date, str]) -> dict[date, str]:

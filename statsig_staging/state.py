@@ -259,6 +259,9 @@ _FILES_SCHEMA = pa.schema(
         ("seen_ns", pa.int64()),
         ("content", pa.string()),
         ("identity", pa.string()),
+        ("field_ids", pa.string()),
+        ("snapshot", pa.int64()),
+        ("stands_for", pa.string()),
     ]
 )
 
@@ -271,6 +274,8 @@ def _file_row(file: SourceFile) -> dict[str, object]:
         "nulls": _json(dict(file.nulls)),
         "column_bytes": _json(dict(file.column_bytes)),
         "keys": _json(dict(file.keys)),
+        "field_ids": _json(dict(file.field_ids)),
+        "stands_for": _json(dict(file.stands_for)),
     }
 
 
@@ -292,6 +297,11 @@ def read_files(
                 "nulls": json.loads(row["nulls"]),
                 "column_bytes": json.loads(row["column_bytes"]),
                 "keys": json.loads(row.get("keys", "{}")),
+                "field_ids": json.loads(row.get("field_ids", "{}")),
+                "stands_for": {
+                    day: tuple(prints)
+                    for day, prints in json.loads(row.get("stands_for", "{}")).items()
+                },
             }
         )
         found.setdefault(key, {})[file.path] = file

@@ -56,7 +56,7 @@ def only_one(tmp_path_factory: pytest.TempPathFactory) -> Shop:
     """A loaded project; nobody adds to what is published."""
     shop = Shop.open(tmp_path_factory.mktemp("shop"))
     shop.run()
-    shop.published = shop.rows()
+    shop.remember()
     assert shop.answers() == ANSWERS
     return shop
 
@@ -225,6 +225,7 @@ def test_a_group_that_is_a_boolean(loaded: Shop) -> None:
     loaded.refuses(REFUSED, "group_id", "'treated'", "boolean")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rows", "experiment", "groups", "refresh"),
     [
@@ -331,6 +332,7 @@ def test_a_file_between_planning_and_reading(
     loaded.refuses(FAILED, *words, on_event=on_event)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "content"),
     [
@@ -362,6 +364,7 @@ EMPTY = [
 EMPTY_IDS = ["parquet", "empty csv", "header", "ndjson"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "empty"), EMPTY, ids=EMPTY_IDS)
 def test_an_empty_metric_source(fresh: Shop, name: str, empty: Callable[[pa.Table], bytes]) -> None:
     """A metric source without rows is a warning, and every unit counts with zero."""
@@ -372,6 +375,7 @@ def test_an_empty_metric_source(fresh: Shop, name: str, empty: Callable[[pa.Tabl
     assert set(fresh.answers().values()) == {(2, 0.0), (1, 0.0)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "empty"), EMPTY, ids=EMPTY_IDS)
 def test_an_empty_assignment_source(
     loaded: Shop, name: str, empty: Callable[[pa.Table], bytes]
@@ -382,6 +386,7 @@ def test_an_empty_assignment_source(
     loaded.refuses(FAILED, "no exposures")
 
 
+@pytest.mark.slow
 def test_what_is_left_out_is_named(fresh: Shop) -> None:
     """Null and empty ids, unlisted groups and misplaced rows are named with their number; the rest counts."""
     extra: list[Exposure] = [
@@ -426,6 +431,7 @@ def nulled(table: pa.Table, column: str, kind: pa.DataType | None) -> pa.Table:
     return table.set_column(table.column_names.index(column), column, nulls)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [None, pa.null()], ids=["typed", "untyped"])
 @pytest.mark.parametrize("column", exposures([]).column_names)
 def test_exposures_with_a_column_of_nulls(
@@ -436,6 +442,7 @@ def test_exposures_with_a_column_of_nulls(
     loaded.refuses(FAILED, "no exposures")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [None, pa.null()], ids=["typed", "untyped"])
 @pytest.mark.parametrize(
     ("column", "purchases", "revenue", "warnings"),
@@ -463,6 +470,7 @@ def test_events_with_a_column_of_nulls(
     assert fresh.answers()["revenue", "A"] == (2, revenue)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [None, pa.null()], ids=["typed", "untyped"])
 def test_amounts_that_are_all_null(fresh: Shop, kind: pa.DataType | None) -> None:
     """Events without amounts are counted and add nothing up."""
@@ -473,6 +481,7 @@ def test_amounts_that_are_all_null(fresh: Shop, kind: pa.DataType | None) -> Non
     assert fresh.answers()["revenue", "A"] == (2, 0.0)
 
 
+@pytest.mark.slow
 def test_values_that_are_no_numbers(fresh: Shop) -> None:
     """NaN and infinity are as if there was no value, and no result is ever either of them."""
     odd: list[Event] = [
@@ -488,6 +497,7 @@ def test_values_that_are_no_numbers(fresh: Shop) -> None:
     assert fresh.answers()["revenue", "B"] == ANSWERS["revenue", "B"]
 
 
+@pytest.mark.slow
 def test_values_that_overflow(fresh: Shop) -> None:
     """A total or a square beyond the largest double is undefined, which is null."""
     huge: list[Event] = [("u1", at(1, 13), "purchase", 1e308), ("u1", at(2, 13), "purchase", 1e308)]
@@ -499,6 +509,7 @@ def test_values_that_overflow(fresh: Shop) -> None:
     assert fresh.answers()["revenue", "B"] == ANSWERS["revenue", "B"]
 
 
+@pytest.mark.slow
 def test_moments_far_away(fresh: Shop) -> None:
     """Rows of the first and the last year there is are outside, and harm nothing."""
     ends = [datetime(1, 1, 1), datetime(9999, 12, 31, 23, 59, 59)]  # noqa: DTZ001
@@ -553,11 +564,13 @@ def read_only(fresh: Shop) -> Iterator[Shop]:
         subprocess.run(["umount", warehouse], check=True)
 
 
+@pytest.mark.slow
 def test_a_read_only_warehouse(read_only: Shop) -> None:
     """A load into a read-only folder is refused, also for root, exit code 3."""
     read_only.refuses(REFUSED, "connection.path", "cannot be written")
 
 
+@pytest.mark.slow
 def test_a_read_only_warehouse_is_readable(read_only: Shop) -> None:
     """What was published before stays readable, and can be planned from."""
     assert read_only.answers() == ANSWERS
@@ -566,6 +579,7 @@ def test_a_read_only_warehouse_is_readable(read_only: Shop) -> None:
         assert engine.plan("123").steps == ()
 
 
+@pytest.mark.slow
 def test_a_moved_warehouse(fresh: Shop) -> None:
     """A warehouse that was moved is refused until it is moved back, exit code 3."""
     fresh.run()
@@ -624,6 +638,7 @@ def many(number: int) -> tuple[list[Exposure], list[Event]]:
     return exposed, happened
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("leave", [0, 200_000])
 def test_a_full_disk(fresh: Shop, disk: Path, leave: int) -> None:
     """A disk that fills up stops the load, exit code 4; the next one after space was made repairs all."""
@@ -644,6 +659,7 @@ def test_a_full_disk(fresh: Shop, disk: Path, leave: int) -> None:
     assert fresh.answers()["purchases", "A"] == (10_002, 10_002.0)
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_to_the_last_byte(fresh: Shop, disk: Path) -> None:
     """Also where nothing at all can be written any more, the same process may load once there is space."""
     fresh.configure(connection__path="disk/warehouse")
@@ -678,6 +694,7 @@ ODD = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", [ODD[:8], ODD[8:]], ids=["signs", "lookalikes"])
 def test_odd_experiment_ids(fresh: Shop, names: list[str]) -> None:
     """Quotes, slashes, unicode and 1,000 characters in ids are taken as they are, and none collide."""
@@ -703,6 +720,7 @@ def test_odd_experiment_ids(fresh: Shop, names: list[str]) -> None:
     assert outside == {"staging.yml", "exposures", "events", "warehouse"}
 
 
+@pytest.mark.slow
 def test_odd_groups_metrics_and_sources(fresh: Shop) -> None:
     """Groups, metrics, sources and context columns have any names."""
     exposed: list[Exposure] = [(f"u{n}", name, at(1, 1)) for n, name in enumerate(ODD)]
@@ -739,6 +757,7 @@ def test_odd_groups_metrics_and_sources(fresh: Shop) -> None:
         assert engine.table("123", f"unit_day_metrics_{source}").num_rows == len(ODD)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ending", "write"), [("parquet", parquet), ("csv", as_csv), ("ndjson", as_ndjson)]
 )
@@ -758,6 +777,7 @@ def test_odd_unit_ids(fresh: Shop, ending: str, write: Callable[[pa.Table], byte
             assert sorted(found) == sorted(names)
 
 
+@pytest.mark.slow
 def test_the_command_line(loaded: Shop) -> None:
     """In a process of its own each kind of mistake ends with its code, one line for people, no traceback."""
     damaged = loaded.put("events/z.parquet", GOOD[:100])
@@ -783,6 +803,7 @@ def test_the_command_line(loaded: Shop) -> None:
     assert len(json.loads(shown.stdout)["rows"]) == len(loaded.published)
 
 
+@pytest.mark.slow
 def test_the_command_line_without_exposures(fresh: Shop) -> None:
     """An experiment without exposures ends with 4, one with rows that are left out with 0 and warnings."""
     fresh.put("exposures/a.parquet", exposures(EXPOSURES, "124"))

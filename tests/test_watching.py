@@ -83,6 +83,7 @@ def opened(folder: Path, sql: str = "SELECT * FROM shop.events", **source: Any) 
     return shop
 
 
+@pytest.mark.slow
 def test_late_rows_are_named_until_a_full_refresh(tmp_path: Path) -> None:
     """The file, in every load from then on, and in what is published."""
     shop = opened(tmp_path)
@@ -113,6 +114,7 @@ def test_rows_within_the_lookback_are_read_in_silence(tmp_path: Path) -> None:
     assert shop.answers()["revenue", "A"] == (2, 18.0)
 
 
+@pytest.mark.slow
 def test_rows_of_unknown_days_are_named(tmp_path: Path) -> None:
     """A SELECT that mixes rows cannot say what a file changes."""
     sql = "WITH e AS (SELECT * FROM shop.events) SELECT * FROM e"
@@ -149,6 +151,7 @@ def test_a_failure_changes_nothing(tmp_path: Path) -> None:
     assert shop.answers()["revenue", "A"] == (2, 18.0)
 
 
+@pytest.mark.slow
 def test_a_table_beside_it_may_change_any_day(tmp_path: Path) -> None:
     """What a SELECT joins is not dated by its timestamp."""
     shop = Shop.open(tmp_path)
@@ -172,6 +175,7 @@ def test_a_table_beside_it_may_change_any_day(tmp_path: Path) -> None:
     assert f"{users} of table shop.users changed since load" in warning
 
 
+@pytest.mark.slow
 def test_days_in_another_zone_are_not_known(tmp_path: Path) -> None:
     """Athena takes the day of a moment in the moment's zone, which may not be the day in UTC."""
     shop = Shop.open(tmp_path)

@@ -195,6 +195,7 @@ def table_function(
     kind: str,
     *,
     folders: Mapping[str, str] | None = None,
+    field_ids: Mapping[str, tuple[int, str]] | None = None,
     delimiter: str = ",",
     columns: Mapping[str, str] | None = None,
 ) -> exp.Table:
@@ -204,13 +205,19 @@ def table_function(
         paths: The files.
         kind: ``parquet``, ``csv`` or ``json``; the columns of a CSV file are all text.
         folders: Columns from ``key=value`` folders → type.
+        field_ids: Column → Iceberg field id and Athena type, to read Parquet files by.
         delimiter: The delimiter of CSV files.
         columns: Key of NDJSON files → DuckDB type to read it as.
     """
     options: dict[str, exp.Expr] = {"hive_partitioning": exp.convert(bool(folders))}
     if folders:
         options["hive_types"] = _struct(folders)
-    if len(paths) > 1 and kind != "json":
+    if field_ids:
+        options["schema"] = by_field_id(
+            (number, name, exp.DataType.build(kind, dialect="athena").sql("duckdb"))
+            for name, (number, kind) in field_ids.items()
+        )
+    elif len(paths) > 1 and kind != "json":
         options["union_by_name"] = exp.true()
     if kind == "csv":
         options |= {
@@ -238,6 +245,31 @@ def call(function: str, paths: Sequence[str], options: Mapping[str, exp.Expr]) -
     listed = exp.Array(expressions=[exp.Literal.string(path) for path in paths])
     named = [exp.EQ(this=exp.column(name), expression=value) for name, value in options.items()]
     return exp.Table(this=exp.Anonymous(this=function, expressions=[listed, *named]))
+
+
+def by_field_id(fields: Iterable[tuple[int, str, str]]) -> exp.Expr:
+    """Return the map that has DuckDB read columns by field id, those a file lacks as null.
+
+    Args:
+        fields: Field id, name and DuckDB type of each column.
+    """
+    entries = [
+        exp.PropertyEQ(
+            this=exp.Literal.number(number),
+            expression=exp.Struct(
+                expressions=[
+                    exp.PropertyEQ(this=exp.to_identifier(key), expression=value)
+                    for key, value in (
+                        ("name", exp.Literal.string(name)),
+                        ("type", exp.Literal.string(kind)),
+                        ("default_value", exp.null()),
+                    )
+                ]
+            ),
+        )
+        for number, name, kind in fields
+    ]
+    return exp.ToMap(this=exp.Struct(expressions=entries))
 
 
 def _struct(types: Mapping[str, str]) -> exp.Expr:
@@ -269,6 +301,7 @@ class _Alike:
     folders: tuple[str, ...]
     delimiter: str
     keys: tuple[tuple[str, str], ...]
+    field_ids: tuple[tuple[str, int], ...]
     files: list[SourceFile] = field(default_factory=list)
 
 
@@ -285,9 +318,12 @@ def source_relation(
         return _empty(columns)
     groups: dict[tuple[object, ...], _Alike] = {}
     for file in filled:
-        folders = tuple(sorted(folder_columns(Path(file.path), root)))
+        folders: tuple[str, ...] = ()
+        if not file.field_ids:
+            folders = tuple(sorted(folder_columns(Path(file.path), root)))
         keys = tuple(sorted(file.keys.items()))
-        key = (file_format(file.path), folders, file.delimiter, keys)
+        ids = tuple(sorted(file.field_ids.items()))
+        key = ("parquet" if ids else file_format(file.path), folders, file.delimiter, keys, ids)
         groups.setdefault(key, _Alike(*key)).files.append(file)
     selects = [_select(group, columns) for group in groups.values()]
     query: exp.Query = selects[0]
@@ -311,6 +347,7 @@ def _select(group: _Alike, columns: Mapping[str, str]) -> exp.Select:
         [file.path for file in group.files],
         group.kind,
         folders={name: _sql_type(kind) for name, kind in folders.items()},
+        field_ids={name: (number, natural[name]) for name, number in group.field_ids},
         delimiter=group.delimiter,
         columns={
             key: kind if is_nested(kind) else "VARCHAR"

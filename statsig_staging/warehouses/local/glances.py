@@ -82,7 +82,7 @@ def observe_file(
             delimiter=glance.delimiter,
             keys=glance.keys,
         )
-        days, misplaced = _days(file, glance.span, sighting, folders, connection, root)
+        days, misplaced = days_of(file, glance.span, sighting, folders, connection, root)
     except (duckdb.Error, pa.ArrowException, OSError) as error:
         raise SourceFileError(f"{path}: cannot be read: {_reason(error)}") from error
     return replace(file, days=days, misplaced=misplaced)
@@ -160,7 +160,7 @@ def _glance_parquet(
     uncounted = [name for name, count in nulls.items() if count is None]
     if uncounted:
         reader = files.table_function([str(path)], "parquet")
-        nulls |= _count_nulls(reader, uncounted, {}, connection)[1]
+        nulls |= count_nulls(reader, uncounted, {}, connection)[1]
     return _Glance(
         rows=footer.num_rows,
         columns=columns,
@@ -213,7 +213,7 @@ def _glance_text(path: Path, sighting: Sighting, connection: duckdb.DuckDBPyConn
         texts = dict.fromkeys(keys.values(), "VARCHAR")
         reader = files.table_function([str(path)], "json", columns=texts)
     wanted = [name for name in sighting.units if name in columns]
-    rows, nulls = _count_nulls(reader, wanted, keys, connection)
+    rows, nulls = count_nulls(reader, wanted, keys, connection)
     if not rows:
         columns = dict.fromkeys(columns, "unknown")
     return _Glance(
@@ -226,8 +226,8 @@ def _glance_text(path: Path, sighting: Sighting, connection: duckdb.DuckDBPyConn
     )
 
 
-def _count_nulls(
-    reader: exp.Table,
+def count_nulls(
+    reader: exp.Expr,
     columns: Sequence[str],
     keys: Mapping[str, str],
     connection: duckdb.DuckDBPyConnection,
@@ -316,7 +316,7 @@ def csv_types(reader: exp.Table, connection: duckdb.DuckDBPyConnection) -> dict[
     return found
 
 
-def _days(
+def days_of(
     file: SourceFile,
     span: tuple[date, date] | None,
     sighting: Sighting,

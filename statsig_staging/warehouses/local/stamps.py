@@ -53,6 +53,8 @@ def still(path: Path, before: SourceFile, seen_ns: int) -> SourceFile | None:
     stat = path.stat()
     if stat.st_size != before.size:
         return None
+    if before.field_ids:
+        return before
     is_as_stamped = (stat.st_mtime_ns, stat.st_ctime_ns) == (before.modified_ns, before.changed_ns)
     if is_as_stamped and before.is_settled:
         return before
@@ -71,6 +73,8 @@ def contents_of(files: Iterable[SourceFile]) -> dict[str, str]:
     """Return path → digest of the bytes of files that are still as they were looked at."""
     found = {}
     for file in files:
+        if file.field_ids:
+            continue
         path = Path(file.path)
         with contextlib.suppress(OSError):
             before = still(path, file, file.seen_ns)

@@ -158,35 +158,13 @@ def _reader(current: Sequence[DataFile], fields: Sequence[NestedField]) -> exp.T
     )
     arguments: list[exp.Expr] = [paths, _option("hive_partitioning", exp.false())]
     if fields:
-        arguments.append(_option("schema", _by_field_id(fields)))
+        columns = ((field.field_id, field.name, _duckdb_type(field)) for field in fields)
+        arguments.append(_option("schema", files.by_field_id(columns)))
     return exp.Table(this=exp.Anonymous(this="read_parquet", expressions=arguments))
 
 
 def _option(name: str, value: exp.Expr) -> exp.Expr:
     return exp.EQ(this=exp.column(name), expression=value)
-
-
-def _by_field_id(fields: Sequence[NestedField]) -> exp.Expr:
-    """Return the map that has DuckDB read columns by field id, those a file lacks as null."""
-    entries = [
-        exp.PropertyEQ(
-            this=exp.Literal.number(field.field_id),
-            expression=exp.Struct(
-                expressions=[
-                    exp.PropertyEQ(
-                        this=exp.to_identifier("name"), expression=exp.Literal.string(field.name)
-                    ),
-                    exp.PropertyEQ(
-                        this=exp.to_identifier("type"),
-                        expression=exp.Literal.string(_duckdb_type(field)),
-                    ),
-                    exp.PropertyEQ(this=exp.to_identifier("default_value"), expression=exp.null()),
-                ]
-            ),
-        )
-        for field in fields
-    ]
-    return exp.ToMap(this=exp.Struct(expressions=entries))
 
 
 def _duckdb_type(field: NestedField) -> str:

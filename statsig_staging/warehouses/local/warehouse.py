@@ -20,7 +20,7 @@ from statsig_staging.names import experiment_folder
 from statsig_staging.plan import CreateTable, Drop, Merge, Replace, ReplacePartitions
 from statsig_staging.sources import TableObservation
 from statsig_staging.warehouses.base import TableSize, TableVersion, Traits, WriteStats
-from statsig_staging.warehouses.local import dialect, files
+from statsig_staging.warehouses.local import dialect, files, lake
 from statsig_staging.warehouses.local.drivers import (
     locked,
     mapped_errors,
@@ -145,11 +145,14 @@ class LocalWarehouse:
 
     def observe(self, sighting: Sighting, known: Mapping[str, SourceFile]) -> TableObservation:
         """Return the files of a source table; files that are still as ``known`` are not opened."""
+        paths = self._source_paths(sighting.table)
+        if lake.is_lake(self._config.sources[sighting.table]):
+            return lake.observe(paths, sighting, known, self._root, self._duckdb)
         found = [
             observe_file(
                 path, known.get(str(path)), sighting, self._root, self._duckdb, self._clock()
             )
-            for path in self._source_paths(sighting.table)
+            for path in paths
         ]
         return TableObservation(
             table=sighting.table, columns=files.merged_columns(found), files=tuple(found)
