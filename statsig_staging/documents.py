@@ -98,6 +98,7 @@ def _load_document(load: Published) -> dict[str, Any]:
         "bytes_written": load.bytes_written,
         "seconds": round(load.seconds, 3),
         "warnings": list(load.warnings),
+        "watch": {name: source.watch for name, source in load.sources.items()},
     }
 
 

@@ -422,14 +422,17 @@ class Engine:
         number: int,
     ) -> None:
         before = published[0].tables if published else {}
+        observations = self._with_contents(plan, result.files_read)
         sources = {
-            name: state.SourceState(
-                fingerprint=observation.fingerprint(),
-                days=observation.digests(),
-                kept_rows=_kept_rows(plan, name, done),
-                late=plan.kept[name].late if name in plan.kept else None,
+            reading.source: state.SourceState(
+                fingerprint=observations[reading.source].fingerprint(),
+                days=observations[reading.source].digests(),
+                watch=reading.watch,
+                unseen=reading.unseen,
+                kept_rows=_kept_rows(plan, reading.source, done),
+                late=plan.kept[reading.source].late if reading.source in plan.kept else None,
             )
-            for name, observation in plan.observations.items()
+            for reading in plan.readings
         }
         load = state.Published(
             load_id=result.load_id,
@@ -449,10 +452,19 @@ class Engine:
             seconds=result.seconds,
             warnings=result.warnings,
         )
-        state.write_files(
-            self._warehouse, plan.experiment_id, load.load_id, plan.observations.values()
-        )
+        state.write_files(self._warehouse, plan.experiment_id, load.load_id, observations.values())
         state.publish(self._warehouse, plan.experiment_id, load, published)
+
+    def _with_contents(self, plan: Plan, read: frozenset[str]) -> dict[str, Observation]:
+        """Return what the sources held, with the content of the files that the load has just read."""
+        files = {
+            file.path: file
+            for seen in plan.observations.values()
+            for file in seen.files
+            if file.path in read and not file.content
+        }
+        contents = self._warehouse.contents(files.values())
+        return {name: seen.with_contents(contents) for name, seen in plan.observations.items()}
 
 
 def _snapshots(published: tuple[Published, ...]) -> dict[str, int]:

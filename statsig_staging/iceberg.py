@@ -4,7 +4,7 @@ pyiceberg 0.12 has no public way to commit data files that another engine wrote 
 them, and none to do several changes of a table in one commit. The calls used for that are
 ``create_table_transaction``, ``Transaction.update_snapshot().overwrite()`` with its
 ``append_data_file`` and ``delete_data_file``, ``Transaction._stage`` through ``ManageSnapshots`` and
-``ExpireSnapshots``, and the footer statistics of ``pyiceberg.io.pyarrow``; the contract test
+``ExpireSnapshots``, the footer statistics of ``pyiceberg.io.pyarrow``, and the decoding of bounds; the contract test
 ``tests/test_iceberg.py`` holds them to what is needed here.
 """
 
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.conversions import from_bytes
 from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.io.pyarrow import (
     compute_statistics_plan,
@@ -39,7 +40,9 @@ from pyiceberg.types import (
     NestedField,
     StringType,
     TimestampType,
+    TimestamptzType,
 )
+from pyiceberg.utils.datetime import days_to_date, micros_to_timestamp
 from sqlalchemy.exc import SQLAlchemyError
 
 from statsig_staging.errors import WarehouseError
@@ -202,6 +205,19 @@ def partition_date(file: DataFile) -> date | None:
         return None
     value: int = file.partition[0]
     return date.fromordinal(value + _EPOCH)
+
+
+def day_of_bound(field: NestedField, bound: bytes | None) -> date | None:
+    """Return the UTC day of a data file's bound of a column; None where it has none, or is no time."""
+    if bound is None:
+        return None
+    match field.field_type:
+        case DateType():
+            return days_to_date(int(from_bytes(field.field_type, bound)))
+        case TimestampType() | TimestamptzType():
+            return micros_to_timestamp(int(from_bytes(field.field_type, bound))).date()
+        case _:
+            return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

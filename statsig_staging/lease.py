@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from statsig_staging.errors import LoadConflictError
+from statsig_staging.errors import LoadConflictError, StagingError
 from statsig_staging.names import experiment_folder
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class HeldLease:
 
     def _beat(self) -> None:
         while not self._stopped.wait(HEARTBEAT.total_seconds()):
-            with contextlib.suppress(LoadConflictError):
+            with contextlib.suppress(StagingError):
                 self.renew()
 
     def renew(self) -> None:
@@ -94,7 +94,7 @@ class HeldLease:
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join()
-        with contextlib.suppress(LoadConflictError), self._guard:
+        with contextlib.suppress(StagingError), self._guard:
             self._write(replace(self._lease, released=True))
 
     def _write(self, lease: Lease) -> None:
@@ -228,5 +228,9 @@ def _text(now: datetime) -> str:
     return now.astimezone(UTC).isoformat(timespec="milliseconds")
 
 
+_LENGTH = 1024
+"""Leases have the same length, so that one can take another's place on a disk that is full."""
+
+
 def _encode(lease: Lease) -> bytes:
-    return json.dumps(asdict(lease), sort_keys=True).encode()
+    return json.dumps(asdict(lease), sort_keys=True).encode().ljust(_LENGTH)

@@ -125,7 +125,10 @@ class ReplacePartitions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Merge:
-    """Rows are updated or inserted by key; a source row whose ``deleted`` column is true removes its key."""
+    """Rows are updated or inserted by key; a source row whose ``deleted`` column is true removes its key.
+
+    A row whose ``deleted`` is null updates or inserts like one where it is false.
+    """
 
     target: Table
     keys: tuple[str, ...]
@@ -193,11 +196,13 @@ class SourceReading:
         source: The source's name.
         days: Day → reason.
         watch: How changes of this source are noticed, for a person.
+        unseen: A change that the days do not reach, in words; empty where there is none.
     """
 
     source: str
     days: Mapping[date, str]
     watch: str
+    unseen: str = ""
 
     def by_reason(self) -> dict[str, tuple[date, ...]]:
         """Return reason → days, in the order of each reason's first day."""

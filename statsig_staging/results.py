@@ -143,6 +143,11 @@ class LoadResult:
         return {reading.source: tuple(reading.days) for reading in self.readings}
 
     @property
+    def watch(self) -> Mapping[str, str]:
+        """Source → how its changes are noticed, for a person."""
+        return {reading.source: reading.watch for reading in self.readings}
+
+    @property
     def rows(self) -> int:
         """Rows written to staging tables."""
         return sum(step.rows for step in self.steps)

@@ -38,12 +38,17 @@ class SourceState:
         days: Digest of each of its days; empty where days cannot be told.
         kept_rows: Days whose rows are kept in ``metric_rows``.
         late: Last day of the last load that read exposures of earlier days; None where none did.
+        watch: How its changes are noticed, for a person.
+        unseen: A change of a SQL source that no load has read all of since, in words; empty where there
+            is none.
     """
 
     fingerprint: str
     days: Mapping[date, str]
     kept_rows: tuple[date, ...] = ()
     late: date | None = None
+    watch: str = ""
+    unseen: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +106,9 @@ def loads_table(experiment_id: str) -> Table:
             Column("through", ColumnType.DATE, "Last day published"),
             Column("watermark", ColumnType.DATE, "First day that counts as not loaded"),
             Column("definitions", _STRING, "JSON: definition → fingerprint"),
-            Column("sources", _STRING, "JSON: source → digest, and digest of each day"),
+            Column(
+                "sources", _STRING, "JSON: source → digest, digest of each day, how it is watched"
+            ),
             Column("tables", _STRING, "JSON: table → snapshot id, metadata location, tag"),
             Column("rows", _LONG, "Rows written"),
             Column("bytes_read", _LONG, "Compressed bytes read of the sources"),
@@ -170,6 +177,8 @@ def _to_row(load: Published) -> dict[str, object]:
             "days": {day.isoformat(): value for day, value in source.days.items()},
             "kept_rows": [day.isoformat() for day in source.kept_rows],
             "late": source.late.isoformat() if source.late is not None else None,
+            "watch": source.watch,
+            "unseen": source.unseen,
         }
         for name, source in load.sources.items()
     }
@@ -201,6 +210,8 @@ def _from_row(row: dict[str, Any]) -> Published:
             days={date.fromisoformat(day): value for day, value in source["days"].items()},
             kept_rows=tuple(date.fromisoformat(day) for day in source.get("kept_rows", ())),
             late=date.fromisoformat(source["late"]) if source.get("late") else None,
+            watch=source.get("watch", ""),
+            unseen=source.get("unseen", ""),
         )
         for name, source in json.loads(row["sources"]).items()
     }
@@ -257,6 +268,13 @@ _FILES_SCHEMA = pa.schema(
         ("nulls", pa.string()),
         ("column_bytes", pa.string()),
         ("delimiter", pa.string()),
+        ("keys", pa.string()),
+        ("seen_ns", pa.int64()),
+        ("content", pa.string()),
+        ("identity", pa.string()),
+        ("field_ids", pa.string()),
+        ("snapshot", pa.int64()),
+        ("stands_for", pa.string()),
     ]
 )
 
@@ -268,6 +286,9 @@ def _file_row(file: SourceFile) -> dict[str, object]:
         "days": list(file.days),
         "nulls": _json(dict(file.nulls)),
         "column_bytes": _json(dict(file.column_bytes)),
+        "keys": _json(dict(file.keys)),
+        "field_ids": _json(dict(file.field_ids)),
+        "stands_for": _json(dict(file.stands_for)),
     }
 
 
@@ -288,6 +309,12 @@ def read_files(
                 "days": tuple(row["days"]),
                 "nulls": json.loads(row["nulls"]),
                 "column_bytes": json.loads(row["column_bytes"]),
+                "keys": json.loads(row.get("keys", "{}")),
+                "field_ids": json.loads(row.get("field_ids", "{}")),
+                "stands_for": {
+                    day: tuple(prints)
+                    for day, prints in json.loads(row.get("stands_for", "{}")).items()
+                },
             }
         )
         found.setdefault(key, {})[file.path] = file

@@ -9,7 +9,7 @@ from statsig_staging import aggregates, expressions, templates
 from statsig_staging.days import DAY, Window, in_words
 from statsig_staging.names import digest
 from statsig_staging.plan import KeptRows, Plan, Refresh, SourceReading, Step
-from statsig_staging.planner import exposures, statistics, tables
+from statsig_staging.planner import exposures, statistics, tables, watching
 from statsig_staging.planner.exposures import Loaded
 from statsig_staging.planner.scans import Scan
 from statsig_staging.planner.unit_days import UnitDays
@@ -120,7 +120,7 @@ def build_plan(request: LoadRequest) -> Plan:
         kept=planned.kept,
         steps=planned.steps,
         readings=planned.readings,
-        warnings=tuple(_warnings(request)),
+        warnings=(*_warnings(request), *_unseen_warnings(request, planned.readings)),
         definitions=definitions,
         observations=request.observations,
     )
@@ -223,6 +223,10 @@ def _refresh(request: LoadRequest, definitions: Mapping[str, str]) -> tuple[Refr
         return Refresh.FULL, "asked for"
     if published.definitions.get("exposures") != definitions["exposures"]:
         return Refresh.FULL, "the definition of the exposures changed"
+    for source in request.sources:
+        unseen = _unseen(request, source, definitions)
+        if watching.must_refresh(source, unseen):
+            return Refresh.FULL, f"source {source.name!r}: {unseen} (on_unseen_change: refresh)"
     if request.refresh is Refresh.METRIC:
         return Refresh.METRIC, f"asked for {', '.join(request.metrics)}"
     return Refresh.INCREMENTAL, f"since load {published.load_id} through {published.through}"
@@ -356,8 +360,9 @@ def _incremental(request: LoadRequest, definitions: Mapping[str, str]) -> _Plann
     reasons = _days_to_read(request, request.assignment_source, published)
     days = _exposed_days(request, reasons, published)
     steps = list(_exposure_steps(request, days, published=published)) if days.all else []
-    readings = [_reading(request, request.assignment_source, reasons)]
     kept: dict[str, KeptRows] = {}
+    unseen = _unseen(request, request.assignment_source, definitions)
+    readings = [_reading(request, request.assignment_source, reasons, unseen)]
     for feed in _feeds(request):
         found = _feed_steps(request, feed, definitions, days)
         steps += found.steps
@@ -430,9 +435,7 @@ def _feed_steps(
     published, source = _published(request), feed.source
     every = _every_day(request)
     restated = _columns_anew(request, feed, published, definitions)
-    anew = _why_anew(source.name, feed, published, definitions)
-    if anew is None and len(restated) == len(feed.aggregates):
-        anew = _why_restated(request, restated)
+    anew = _why_anew(request, feed, published, definitions)
     if anew is not None:
         step = feed.days_step(Loaded(every), full=True, reason=anew)
         return _Planned((step,), (_reading(request, source, dict.fromkeys(every, anew)),))
@@ -454,7 +457,8 @@ def _feed_steps(
     if others:
         units = published.tables[feed.first_exposures.name.catalog].snapshot_id
         steps.append(feed.late_step(others, units))
-    return _Planned(tuple(steps), (_reading(request, source, reasons),), keeping.kept)
+    unseen = _unseen(request, source, definitions)
+    return _Planned(tuple(steps), (_reading(request, source, reasons, unseen),), keeping.kept)
 
 
 _DAYS_KEPT = 28
@@ -525,15 +529,19 @@ def _why_restated(request: LoadRequest, columns: Collection[str]) -> str:
 
 
 def _why_anew(
-    name: str, feed: UnitDays, published: Published, definitions: Mapping[str, str]
+    request: LoadRequest, feed: UnitDays, published: Published, definitions: Mapping[str, str]
 ) -> str | None:
     """Return why a source's unit-days are built anew, or None where they are not."""
+    name = feed.source.name
     if feed.target.name.catalog not in published.tables:
         return "new source"
     if published.definitions.get(f"source {name}") is None:
         return "a source that was not needed for a while"
     if published.definitions.get(f"source {name}") != definitions[f"source {name}"]:
         return "the definition of the source changed"
+    restated = _columns_anew(request, feed, published, definitions)
+    if len(restated) == len(feed.aggregates):
+        return _why_restated(request, restated)
     return None
 
 
@@ -557,12 +565,8 @@ def _days_to_read(
     if observation.dated:
         changes = changed_days(before.days if before else {}, observation.digests())
         found = {day: reason for day, reason in changes.items() if day in window}
-    elif before is None or before.fingerprint != observation.fingerprint():
-        first = published.watermark - source.lookback_days * DAY
-        again = Window(
-            max(first, window.start), max(min(published.watermark, window.end), window.start)
-        )
-        found = dict.fromkeys(again.days(), f"lookback of {source.lookback_days} days")
+    else:
+        found = dict(watching.watched(source, observation, published, window.days()).again)
     last = min(published.watermark - DAY, published.through)
     for day in window.days():
         if day > last:
@@ -570,20 +574,40 @@ def _days_to_read(
     return dict(sorted(found.items()))
 
 
+def _unseen(
+    request: LoadRequest, source: AssignmentSource | MetricSource, definitions: Mapping[str, str]
+) -> str:
+    """Return the change of a SQL source that an incremental load may not reach, in words."""
+    published, observation = _published(request), request.observations[source.name]
+    anew = (
+        _why_anew(request, feed, published, definitions)
+        for feed in _feeds(request)
+        if feed.scan.source.name == source.name
+    )
+    if observation.dated or any(anew):
+        return ""
+    return watching.watched(source, observation, published, _every_day(request)).unseen
+
+
+def _unseen_warnings(request: LoadRequest, readings: Iterable[SourceReading]) -> Iterable[str]:
+    unseen = {reading.source: reading.unseen for reading in readings if reading.unseen}
+    for source in request.sources:
+        if source.name in unseen:
+            yield watching.warning(source, unseen[source.name])
+
+
 def _days_gone(request: LoadRequest, published: Published) -> tuple[date, ...]:
     return Window(request.through + DAY, published.through + DAY).days()
 
 
 def _reading(
-    request: LoadRequest, source: AssignmentSource | MetricSource, reasons: Mapping[date, str]
+    request: LoadRequest,
+    source: AssignmentSource | MetricSource,
+    reasons: Mapping[date, str],
+    unseen: str = "",
 ) -> SourceReading:
-    watch = "changes are seen file by file"
-    if not request.observations[source.name].dated:
-        watch = (
-            "changes cannot be told by day; "
-            f"the last {source.lookback_days} days are read again when a file changed"
-        )
-    return SourceReading(source=source.name, days=dict(reasons), watch=watch)
+    watch = watching.rule(source, request.observations[source.name])
+    return SourceReading(source=source.name, days=dict(reasons), watch=watch, unseen=unseen)
 
 
 def _warnings(request: LoadRequest) -> Iterable[str]:

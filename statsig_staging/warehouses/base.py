@@ -123,6 +123,12 @@ class Warehouse(Protocol):
     def observe(self, sighting: Sighting, known: Mapping[str, SourceFile]) -> TableObservation:
         """Return the files of a source table; files that are still as ``known`` are not opened."""
 
+    def contents(self, files: Iterable[SourceFile]) -> Mapping[str, str]:
+        """Return path → digest of the bytes of files that are still as they were looked at.
+
+        Those are left out whose times cannot lie, or that changed.
+        """
+
     def types(self, query: exp.Query, tables: Mapping[str, Mapping[str, str]]) -> Mapping[str, str]:
         """Return column → Athena type of a query over source tables with the given columns.
 

@@ -8,6 +8,11 @@ import fcntl
 from typing import TYPE_CHECKING
 
 import duckdb
+from pyiceberg.exceptions import (
+    CommitFailedException,
+    CommitStateUnknownException,
+    ValidationException,
+)
 
 from statsig_staging.errors import SourceFileError, StepFailedError, WarehouseError
 from statsig_staging.warehouses.local import dialect
@@ -19,9 +24,10 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def mapped_errors() -> Iterator[None]:
-    """Turn errors of DuckDB and of the file system into the library's own."""
+    """Turn errors of DuckDB, of pyiceberg's commits and of the file system into the library's own."""
     try:
-        yield
+        with _commit_errors():
+            yield
     except (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException) as error:
         raise WarehouseError(said(error)) from error
     except duckdb.OutOfMemoryException as error:
@@ -47,6 +53,22 @@ def mapped_errors() -> Iterator[None]:
         raise StepFailedError(f"{error.filename or 'warehouse'}: {what}") from error
 
 
+@contextlib.contextmanager
+def _commit_errors() -> Iterator[None]:
+    try:
+        yield
+    except (CommitFailedException, ValidationException) as error:
+        raise StepFailedError(
+            f"another process changed the table meanwhile: {said(error)}; "
+            "nothing of this step was committed, run again"
+        ) from error
+    except CommitStateUnknownException as error:
+        raise StepFailedError(
+            f"the catalog did not say whether the commit succeeded: {said(error)}; "
+            "run again, which repairs the table either way"
+        ) from error
+
+
 def said(error: Exception) -> str:
     """Return what a driver said, on one line and without the statement that it quotes."""
     return " ".join(str(error).split()).split(" LINE 1: ")[0]
@@ -65,3 +87,9 @@ def locked(place: Path) -> Iterator[None]:
     with place.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def overwrite(place: Path, data: bytes) -> None:
+    """Write over a file's bytes where they lie, at once; it takes no more room than it has."""
+    with place.open("r+b", buffering=0) as file:
+        file.write(data)

@@ -61,7 +61,9 @@ class Statements:
             read.table: files.source_relation(read.files, read.columns, self._root)
             for read in reads
         }
-        translated = self._translation(query, {read.table: read.columns for read in reads})
+        translated = self._translation(
+            query, {read.table: _dialect_types(read.columns) for read in reads}
+        )
         return self._over_files(templates.bind_texts(translated, values or {}), relations)
 
     def without_rows(self, query: exp.Query, tables: Mapping[str, Mapping[str, str]]) -> exp.Query:
@@ -70,7 +72,8 @@ class Statements:
             table: files.source_relation([], columns, self._root)
             for table, columns in tables.items()
         }
-        return self._over_files(dialect.translate(query, tables), relations)
+        columns = {table: _dialect_types(found) for table, found in tables.items()}
+        return self._over_files(dialect.translate(query, columns), relations)
 
     def forget(self) -> None:
         """Forget the translations of a write."""
@@ -118,6 +121,11 @@ class Statements:
         return files_relation(table, current, iceberg.schema_at(table, snapshot_id))
 
 
+def _dialect_types(columns: Mapping[str, str]) -> dict[str, str]:
+    """Return the columns of a source for translation: one without any value is null, and fits everything."""
+    return {name: "null" if kind == "unknown" else kind for name, kind in columns.items()}
+
+
 def files_relation(table: IcebergTable, current: Sequence[DataFile], schema: Schema) -> exp.Query:
     """Return the SELECT that reads data files of a staging table with the columns of a schema."""
     fields = schema.fields
@@ -150,35 +158,13 @@ def _reader(current: Sequence[DataFile], fields: Sequence[NestedField]) -> exp.T
     )
     arguments: list[exp.Expr] = [paths, _option("hive_partitioning", exp.false())]
     if fields:
-        arguments.append(_option("schema", _by_field_id(fields)))
+        columns = ((field.field_id, field.name, _duckdb_type(field)) for field in fields)
+        arguments.append(_option("schema", files.by_field_id(columns)))
     return exp.Table(this=exp.Anonymous(this="read_parquet", expressions=arguments))
 
 
 def _option(name: str, value: exp.Expr) -> exp.Expr:
     return exp.EQ(this=exp.column(name), expression=value)
-
-
-def _by_field_id(fields: Sequence[NestedField]) -> exp.Expr:
-    """Return the map that has DuckDB read columns by field id, those a file lacks as null."""
-    entries = [
-        exp.PropertyEQ(
-            this=exp.Literal.number(field.field_id),
-            expression=exp.Struct(
-                expressions=[
-                    exp.PropertyEQ(
-                        this=exp.to_identifier("name"), expression=exp.Literal.string(field.name)
-                    ),
-                    exp.PropertyEQ(
-                        this=exp.to_identifier("type"),
-                        expression=exp.Literal.string(_duckdb_type(field)),
-                    ),
-                    exp.PropertyEQ(this=exp.to_identifier("default_value"), expression=exp.null()),
-                ]
-            ),
-        )
-        for field in fields
-    ]
-    return exp.ToMap(this=exp.Struct(expressions=entries))
 
 
 def _duckdb_type(field: NestedField) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
+import time
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
@@ -17,16 +19,18 @@ from statsig_staging.iceberg import TableChange
 from statsig_staging.plan import CreateTable, Drop, Merge, Replace, ReplacePartitions
 from statsig_staging.sources import TableObservation
 from statsig_staging.warehouses.base import TableSize, TableVersion, Traits, WriteStats
-from statsig_staging.warehouses.local import dialect, files
-from statsig_staging.warehouses.local.drivers import locked, mapped_errors, prepared, said
-from statsig_staging.warehouses.local.glances import (
-    blame,
-    check_untouched,
-    is_untouched,
-    observe_file,
+from statsig_staging.warehouses.local import dialect, files, lake
+from statsig_staging.warehouses.local.drivers import (
+    locked,
+    mapped_errors,
+    overwrite,
+    prepared,
+    said,
 )
+from statsig_staging.warehouses.local.glances import blame, observe_file
 from statsig_staging.warehouses.local.merging import MergeSource
 from statsig_staging.warehouses.local.parquet import Copy, CopyQueue, copy_rows
+from statsig_staging.warehouses.local.stamps import check_untouched, contents_of
 from statsig_staging.warehouses.local.statements import Statements
 
 if TYPE_CHECKING:
@@ -50,26 +54,32 @@ class LocalWarehouse:
     Args:
         connection: The project's ``connection``.
         root: The project folder; relative paths and globs start there.
+        clock: The time that files are stamped by, nanoseconds since 1970.
 
     Raises:
-        WarehouseError: If the folder cannot be written.
+        WarehouseError: If there is no such folder and none can be made; one that is there and cannot be
+            written can be read, and refuses every write.
     """
 
     traits = Traits(days_per_statement=1, bytes_are_billed=False)
 
-    def __init__(self, connection: LocalConnection, root: Path) -> None:
+    def __init__(
+        self, connection: LocalConnection, root: Path, *, clock: Callable[[], int] = time.time_ns
+    ) -> None:
         self._config = connection
+        self._clock = clock
         self._root = root.resolve()
         self._path = (self._root / connection.path).resolve()
         self._folder = self._path / connection.folder
-        self._prepare()
+        self._unwritable = self._prepare()
         self._catalog = iceberg.open_catalog(self._path / "catalog.db", self._path)
         self._catalog.create_namespace_if_not_exists(connection.database)
         self._spill = self._scratch()
         self._duckdb = self._connect()
         self._statements = Statements(self._catalog, connection.database, self._root)
 
-    def _prepare(self) -> None:
+    def _prepare(self) -> WarehouseError | None:
+        """Make the folder; return why it cannot be written where it can only be read."""
         if any(mark in str(self._path) for mark in "#?"):
             raise WarehouseError(
                 f"connection.path {self._path}: Iceberg locations cannot hold '#' or '?'; use another folder"
@@ -78,21 +88,31 @@ class LocalWarehouse:
             self._folder.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=self._folder, prefix=".probe-"):
                 pass
-        except (OSError, ValueError) as error:
-            raise WarehouseError(
+        except OSError as error:
+            refusal = WarehouseError(
                 f"connection.path {self._path}: the folder cannot be written ({error}); "
                 "choose a folder that this user may write to"
-            ) from error
+            )
+            if not os.access(self._path / "catalog.db", os.R_OK):
+                raise refusal from error
+            return refusal
+        return None
+
+    def _check_writable(self) -> None:
+        if self._unwritable is not None:
+            raise self._unwritable
 
     def _scratch(self) -> Path:
-        if self._config.temp_directory is None:
-            scratch = self._path / ".tmp"
-        else:
+        if self._config.temp_directory is not None:
             scratch = self._root / self._config.temp_directory
+        elif self._unwritable is not None:
+            scratch = Path(tempfile.gettempdir())
+        else:
+            scratch = self._path / ".tmp"
         try:
             scratch.mkdir(parents=True, exist_ok=True)
             return Path(tempfile.mkdtemp(prefix="spill-", dir=scratch))
-        except (OSError, ValueError) as error:
+        except OSError as error:
             raise WarehouseError(
                 f"connection.temp_directory {scratch}: cannot be written ({error})"
             ) from error
@@ -124,16 +144,22 @@ class LocalWarehouse:
 
     def observe(self, sighting: Sighting, known: Mapping[str, SourceFile]) -> TableObservation:
         """Return the files of a source table; files that are still as ``known`` are not opened."""
-        found = []
-        for path in self._source_paths(sighting.table):
-            before = known.get(str(path))
-            if before is not None and is_untouched(path, before):
-                found.append(before)
-            else:
-                found.append(observe_file(path, sighting, self._root, self._duckdb))
+        paths = self._source_paths(sighting.table)
+        if lake.is_lake(self._config.sources[sighting.table]):
+            return lake.observe(paths, sighting, known, self._root, self._duckdb)
+        found = [
+            observe_file(
+                path, known.get(str(path)), sighting, self._root, self._duckdb, self._clock()
+            )
+            for path in paths
+        ]
         return TableObservation(
             table=sighting.table, columns=files.merged_columns(found), files=tuple(found)
         )
+
+    def contents(self, files: Iterable[SourceFile]) -> Mapping[str, str]:
+        """Return path → digest of the bytes of files that are still as they were looked at."""
+        return contents_of(files)
 
     def _source_paths(self, table: str) -> list[Path]:
         patterns = self._config.sources.get(table)
@@ -200,6 +226,7 @@ class LocalWarehouse:
 
     def write(self, write: Write, stamp: Stamp, on_batch: Callable[[int, int], None]) -> WriteStats:
         """Perform a write as one commit; repeating it changes nothing."""
+        self._check_writable()
         try:
             with mapped_errors():
                 return self._write(write, stamp, on_batch)
@@ -278,6 +305,7 @@ class LocalWarehouse:
         self, target: Table, rows: pa.Table, stamp: Stamp, *, replace: bool
     ) -> TableVersion:
         """Append rows in one commit, or have the table hold exactly them."""
+        self._check_writable()
         with mapped_errors():
             present = self._load(target)
             change = self._change(target, present, exact=False)
@@ -313,9 +341,11 @@ class LocalWarehouse:
 
     def restore(self, table: Table, version: TableVersion) -> None:
         """Make an earlier version the current one again."""
+        self._check_writable()
         found = self._load(table)
         if found is not None:
-            iceberg.restore(found, version.snapshot_id)
+            with mapped_errors():
+                iceberg.restore(found, version.snapshot_id)
 
     def _change(self, target: Table, present: IcebergTable | None, *, exact: bool) -> TableChange:
         if present is not None:
@@ -377,12 +407,17 @@ class LocalWarehouse:
 
     def put_object(self, key: str, data: bytes) -> None:
         """Write a file below the staging folder, whole or not at all."""
+        self._check_writable()
         place = self._folder / key
         draft = place.with_name(f".{place.name}.{uuid.uuid4().hex}")
         with mapped_errors():
             place.parent.mkdir(parents=True, exist_ok=True)
-            draft.write_bytes(data)
-            draft.replace(place)
+            try:
+                draft.write_bytes(data)
+                draft.replace(place)
+            except OSError:
+                draft.unlink(missing_ok=True)
+                raise
 
     def get_object(self, key: str) -> bytes | None:
         """Return a file below the staging folder, or None."""
@@ -393,13 +428,20 @@ class LocalWarehouse:
 
     def swap_object(self, key: str, before: bytes | None, after: bytes) -> bool:
         """Write a file below the staging folder if it is still ``before`` (None: if there is none)."""
+        self._check_writable()
         place = self._folder / key
         with mapped_errors():
             place.parent.mkdir(parents=True, exist_ok=True)
             with locked(place.with_name(f".{place.name}.lock")):
                 if self.get_object(key) != before:
                     return False
-                self.put_object(key, after)
+                try:
+                    self.put_object(key, after)
+                except StepFailedError:
+                    if before is None or len(before) != len(after):
+                        raise
+                    # A disk without room for another file has room for as many bytes in place of these.
+                    overwrite(place, after)
         return True
 
 
