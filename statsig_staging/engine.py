@@ -9,22 +9,30 @@ from datetime import UTC, date, datetime
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Self
 
-from statsig_staging import aggregates, journal, state
+from statsig_staging import aggregates, journal, maintenance, state, upkeep
 from statsig_staging.days import DAY
 from statsig_staging.errors import ConfigError, NoExposuresError, StagingError
 from statsig_staging.executor import Surroundings, execute
 from statsig_staging.journal import Journal
 from statsig_staging.lease import held, is_held
+from statsig_staging.maintenance import Site
 from statsig_staging.observer import observe, with_expressions
 from statsig_staging.plan import Refresh
 from statsig_staging.planner import LoadRequest, build_plan, sighting
 from statsig_staging.planner import tables as staging
 from statsig_staging.reader import Reader
-from statsig_staging.results import LoadPublished, LoadResult, LoadStarted, Warned
+from statsig_staging.results import (
+    LoadPublished,
+    LoadResult,
+    LoadStarted,
+    MaintenanceResult,
+    Warned,
+)
 from statsig_staging.warehouses import open_warehouse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import timedelta
     from types import TracebackType
 
     import pyarrow as pa
@@ -34,7 +42,7 @@ if TYPE_CHECKING:
     from statsig_staging.lease import HeldLease
     from statsig_staging.plan import Plan
     from statsig_staging.reader import ExperimentStatus
-    from statsig_staging.results import Event
+    from statsig_staging.results import Event, Removed
     from statsig_staging.sources import Observation, SourceFile
     from statsig_staging.state import Published
     from statsig_staging.warehouses.base import Warehouse
@@ -167,6 +175,8 @@ class Engine:
 
     def _run(self, load: _Load, lease: HeldLease) -> LoadResult:
         self._repair(load.experiment, load.published)
+        site = self._site()
+        maintenance.before_load(site, load.experiment.id, load.published, lease)
         plan = self._plan(load.experiment, load.refresh, load.through, load.published)
         for warning in plan.warnings:
             load.on_event(Warned(message=warning))
@@ -179,7 +189,7 @@ class Engine:
             LoadStarted(experiment_id=plan.experiment_id, load_id=entry.load_id, steps=steps)
         )
         try:
-            result = self._execute(plan, load, lease, entry.load_id)
+            result, published = self._execute(plan, load, lease, entry.load_id)
         except Exception as error:
             failed = replace(entry, ended="failed", error=str(error) or type(error).__name__)
             with suppress(StagingError):
@@ -188,6 +198,8 @@ class Engine:
         load.on_event(LoadPublished(load_id=entry.load_id))
         with suppress(StagingError):
             journal.end(self._warehouse, replace(entry, ended="published"))
+        with suppress(StagingError):
+            maintenance.after_load(site, load.experiment.id, published, load.published, lease)
         return replace(result, seconds=monotonic() - load.began)
 
     def _entry(self, plan: Plan) -> Journal:
@@ -200,7 +212,9 @@ class Engine:
             steps=tuple(step.name for step in plan.steps),
         )
 
-    def _execute(self, plan: Plan, load: _Load, lease: HeldLease, load_id: str) -> LoadResult:
+    def _execute(
+        self, plan: Plan, load: _Load, lease: HeldLease, load_id: str
+    ) -> tuple[LoadResult, Published]:
         around = Surroundings(
             warehouse=self._warehouse,
             load_id=load_id,
@@ -213,8 +227,7 @@ class Engine:
         self._check_exposures(load.experiment)
         result = _result(plan, load_id, load.began, status="published", done=done)
         lease.renew()
-        self._publish(plan, result, done, load.published, lease.number)
-        return result
+        return result, self._publish(plan, result, done, load.published, lease.number)
 
     def plan(
         self,
@@ -272,6 +285,52 @@ class Engine:
         return tuple(
             self._reader.status(experiment, self._interrupted(experiment.id))
             for experiment in experiments
+        )
+
+    def clean(self, experiment_id: str) -> Removed:
+        """Remove everything that is staged of an experiment: its tables, their files and its state.
+
+        The next load starts from nothing. One that was killed is finished by calling it again.
+
+        Raises:
+            ConfigError: If the project has no such experiment, and nothing of one is staged.
+            WarehouseError: If a table of one of its names lies elsewhere; nothing is removed then.
+            LoadConflictError: If a load holds the experiment.
+        """
+        return maintenance.clean(self._site(), experiment_id)
+
+    def maintain(
+        self, experiment_id: str | None = None, *, grace: timedelta = upkeep.GRACE
+    ) -> MaintenanceResult:
+        """Expire, compact and sweep what is staged of one experiment, or of all; no row changes.
+
+        Args:
+            experiment_id: The experiment; all of the project by default, those that a load holds aside.
+            grace: What nothing names goes once it is older than this.
+
+        Raises:
+            LoadConflictError: If a load holds the experiment that was asked for.
+        """
+        experiments = (
+            self._project.experiments
+            if experiment_id is None
+            else (self._project.experiment(experiment_id),)
+        )
+        done = tuple(
+            maintenance.maintain(self._site(), each, grace, skip_held=experiment_id is None)
+            for each in experiments
+        )
+        spilled = self._warehouse.sweep_scratch(self._now() - grace)
+        return MaintenanceResult(experiments=done, scratch=upkeep.removed(spilled))
+
+    def _site(self) -> Site:
+        return Site(
+            project=self._project,
+            warehouse=self._warehouse,
+            reader=self._reader,
+            now=self._now,
+            new_load_id=_new_load_id,
+            repair=self._repair,
         )
 
     def _interrupted(self, experiment_id: str) -> Journal | None:
@@ -345,11 +404,7 @@ class Engine:
         return {key: found for key, found in files.items() if key[0] in alike}
 
     def _tags_to_keep(self, published: tuple[Published, ...]) -> dict[str, tuple[str, ...]]:
-        tags: dict[str, set[str]] = {}
-        for load in state.kept(published, self._project.connection.keep_loads):
-            for name, version in load.tables.items():
-                tags.setdefault(name, set()).add(version.tag)
-        return {name: tuple(sorted(found)) for name, found in tags.items()}
+        return upkeep.kept_tags(state.kept(published, self._project.connection.keep_loads))
 
     def _check_exposures(self, experiment: Experiment) -> None:
         source = self._project.assignment_source(experiment.assignment_source)
@@ -366,7 +421,7 @@ class Engine:
         done: Execution,
         published: tuple[Published, ...],
         number: int,
-    ) -> None:
+    ) -> Published:
         before = published[0].tables if published else {}
         sources = {
             name: state.SourceState(
@@ -395,6 +450,7 @@ class Engine:
             self._warehouse, plan.experiment_id, load.load_id, plan.observations.values()
         )
         state.publish(self._warehouse, plan.experiment_id, load, published)
+        return load
 
 
 def _new_load_id(now: datetime) -> str:

@@ -61,13 +61,21 @@ def unfinished(
     warehouse: Warehouse, experiment_id: str, published: tuple[Published, ...]
 ) -> Journal | None:
     """Return the load that began last where it neither was published nor said how it ended."""
+    journal = cut_short(warehouse, experiment_id, published)
+    return None if journal is None or journal.ended is not None else journal
+
+
+def cut_short(
+    warehouse: Warehouse, experiment_id: str, published: tuple[Published, ...]
+) -> Journal | None:
+    """Return the load that began last where it was not published: it failed or was killed."""
     data = warehouse.get_object(_begun_key(experiment_id))
     if data is None:
         return None
     found: dict[str, Any] = json.loads(data)
     journal = Journal(**{**found, "steps": tuple(found["steps"])})
     is_published = any(load.load_id == journal.load_id for load in published)
-    return None if is_published or journal.ended is not None else journal
+    return None if is_published else journal
 
 
 def moment(now: datetime) -> str:

@@ -66,7 +66,8 @@ class Reader:
 
     def loads(self, experiment_id: str) -> tuple[Published, ...]:
         """Return the published loads of an experiment, the current one first."""
-        return state.read_loads(self._warehouse, self._database, experiment_id)
+        keep = self._project.connection.keep_loads
+        return state.read_loads(self._warehouse, self._database, experiment_id, keep)
 
     def current(self, experiment_id: str) -> Published:
         """Return the load that readers see.
