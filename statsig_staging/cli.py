@@ -305,6 +305,54 @@ def results(
     _show(display.results_view(rows, experiment))
 
 
+@commands.command(cls=Command, examples=("clean --experiment 123", "clean --experiment 123 --yes"))
+@_experiment
+@click.option("--yes", is_flag=True, help="Do not ask first.")
+def clean(experiment_id: str, project: Path, *, yes: bool) -> None:
+    """Remove everything that is staged of an experiment.
+
+    Its tables, their files and its state go; the sources are untouched, and the next load starts from
+    nothing.
+    """
+    from statsig_staging.display import removed
+
+    with _connect(_project(project)) as engine:
+        if not yes:
+            _confirm(f"Remove all tables and files of experiment {one_line(experiment_id)}?")
+        found = engine.clean(experiment_id)
+    _print(f"Cleaned experiment {one_line(experiment_id)}: {removed(found)} removed.")
+
+
+def _confirm(question: str) -> None:
+    """Ask before something is done for good."""
+    if not sys.stdin.isatty():
+        raise click.UsageError(
+            "there is no terminal to ask on; say --yes", click.get_current_context()
+        )
+    click.confirm(question, abort=True, err=True)
+
+
+@commands.command(
+    cls=Command, examples=("maintain", "maintain --experiment 123", "maintain --json")
+)
+@click.option("--experiment", "experiment_id", metavar="ID", help="Only this experiment.")
+@_json
+def maintain(experiment_id: str | None, project: Path, *, as_json: bool) -> None:
+    """Tidy up what loads have left; no row changes.
+
+    Old snapshots expire, small files are put together, and files that nothing names any more go once
+    they are an hour old.
+    """
+    from statsig_staging import display, documents
+
+    with _connect(_project(project)) as engine:
+        done = engine.maintain(experiment_id)
+    if as_json:
+        _print_json(documents.maintenance_document(done))
+    else:
+        _show(display.maintenance_view(done))
+
+
 @commands.command(cls=Command, examples=("schema > staging.schema.json",))
 def schema(**_: object) -> None:
     """Print the JSON Schema of a project file, for editors."""

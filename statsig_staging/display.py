@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from statsig_staging.config import Experiment
     from statsig_staging.plan import Plan, Step
     from statsig_staging.reader import ExperimentStatus, TableStatus
-    from statsig_staging.results import LoadResult
+    from statsig_staging.results import LoadResult, MaintenanceResult, Removed
     from statsig_staging.state import Published
 
 RECENT_LOADS = 5
@@ -207,6 +207,35 @@ def _loads(loads: Iterable[Published]) -> Table:
             load.load_id,
         )
     return table
+
+
+def removed(found: Removed) -> str:
+    """Return how much was removed."""
+    return f"{count(found.files, 'file')}, {size(found.bytes)}" if found.files else NOTHING
+
+
+def maintenance_view(done: MaintenanceResult) -> RenderableType:
+    """Return what maintaining a project did, a line for each experiment."""
+    table = _table(
+        _left("Experiment"),
+        _left("Expired snapshots"),
+        _left("Old metadata and loads"),
+        _left("Orphans"),
+        _left("Compacted"),
+        _left("Note"),
+    )
+    for each in done.experiments:
+        parts = (each.expired, each.old, each.orphans)
+        note = f"published as load {each.load_id}" if each.load_id else each.skipped or ""
+        table.add_row(
+            one_line(each.experiment_id),
+            *map(removed, parts),
+            ", ".join(each.compacted) or NOTHING,
+            one_line(note),
+        )
+    total = sum((each.removed for each in done.experiments), done.scratch)
+    scratch = f"Scratch space of processes that are gone: {removed(done.scratch)}."
+    return Group(table, Text(f"\n{scratch}\nRemoved in all: {removed(total)}."))
 
 
 def results_view(rows: Sequence[Mapping[str, Any]], experiment: Experiment) -> RenderableType:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from statsig_staging.plan import Batch, Plan, Step
     from statsig_staging.reader import ExperimentStatus
+    from statsig_staging.results import MaintenanceResult
     from statsig_staging.state import Published
 
 SQL_DIALECT = "athena"
@@ -104,6 +105,17 @@ def _load_document(load: Published) -> dict[str, Any]:
         "bytes_written": load.bytes_written,
         "seconds": round(load.seconds, 3),
         "warnings": list(load.warnings),
+    }
+
+
+def maintenance_document(done: MaintenanceResult) -> dict[str, Any]:
+    """Return what maintaining a project did as values that JSON can hold."""
+    return {
+        "experiments": [
+            {**asdict(found), "compacted": list(found.compacted), "removed": asdict(found.removed)}
+            for found in done.experiments
+        ],
+        "scratch": asdict(done.scratch),
     }
 
 
