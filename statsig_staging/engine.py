@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Self
 
-from statsig_staging import aggregates, journal, maintenance, state, upkeep
+from statsig_staging import aggregates, journal, maintenance, reconciliation, state, upkeep
 from statsig_staging.days import DAY
 from statsig_staging.errors import ConfigError, NoExposuresError, StagingError
 from statsig_staging.executor import Surroundings, execute
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from statsig_staging.lease import HeldLease
     from statsig_staging.plan import Plan
     from statsig_staging.reader import ExperimentStatus
+    from statsig_staging.reconciliation import Reconciliation
     from statsig_staging.results import Event, Removed
     from statsig_staging.sources import Observation, SourceFile
     from statsig_staging.state import Published
@@ -67,6 +69,10 @@ def connect(
     return Engine(project, open_warehouse(project), now, pause)
 
 
+Again = Mapping[str, Mapping[date, str]]
+"""Source → days that are read again, each with its reason."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Load:
     """A load that was asked for, under its lease."""
@@ -77,6 +83,7 @@ class _Load:
     published: tuple[Published, ...]
     began: float
     on_event: Callable[[Event], object]
+    again: Again = field(default_factory=dict)
 
 
 class Engine:
@@ -138,9 +145,21 @@ class Engine:
             NoExposuresError: If the experiment has no exposures at all.
             LoadConflictError: If another load holds the experiment.
         """
-        began = monotonic()
         experiment = self._project.experiment(experiment_id)
         asked, target = _refresh(refresh), self._target(experiment, through)
+        return self._load(experiment, asked, target, wait=wait, on_event=on_event)
+
+    def _load(
+        self,
+        experiment: Experiment,
+        refresh: Refresh,
+        through: date,
+        *,
+        wait: bool,
+        on_event: Callable[[Event], object],
+        again: Again | None = None,
+    ) -> LoadResult:
+        began = monotonic()
         before = self._reader.loads(experiment.id)
         with held(
             self._warehouse,
@@ -151,11 +170,12 @@ class Engine:
         ) as lease:
             load = _Load(
                 experiment=experiment,
-                refresh=asked,
-                through=target,
+                refresh=refresh,
+                through=through,
                 published=self._reader.loads(experiment.id),
                 began=began,
                 on_event=on_event,
+                again=again or {},
             )
             return self._run(load, lease)
 
@@ -177,7 +197,7 @@ class Engine:
         self._repair(load.experiment, load.published)
         site = self._site()
         maintenance.before_load(site, load.experiment.id, load.published, lease)
-        plan = self._plan(load.experiment, load.refresh, load.through, load.published)
+        plan = self._plan(load.experiment, load.refresh, load.through, load.published, load.again)
         for warning in plan.warnings:
             load.on_event(Warned(message=warning))
         if not plan.steps and load.published:
@@ -287,6 +307,61 @@ class Engine:
             for experiment in experiments
         )
 
+    def reconcile(
+        self,
+        experiment_id: str,
+        *,
+        heal: bool = False,
+        on_event: Callable[[Event], object] = lambda _: None,
+    ) -> Reconciliation:
+        """Recompute the published load from its sources, and compare every table cell by cell.
+
+        Nothing published changes, and no lease is needed, unless differing days are healed.
+
+        Args:
+            experiment_id: The experiment.
+            heal: Whether days that differ are loaded again, and everything is compared once more.
+            on_event: Hears of every step of the recomputation and of the healing.
+
+        Raises:
+            WarehouseError: If nothing is published, or a source cannot serve.
+            LoadConflictError: If another load holds the experiment that is to be healed.
+        """
+        experiment = self._project.experiment(experiment_id)
+        found = self._reconcile(experiment, on_event)
+        again = reconciliation.days_again(found, experiment) if heal else {}
+        if not again:
+            return found
+        healed = self._load(
+            experiment,
+            Refresh.INCREMENTAL,
+            found.through,
+            wait=False,
+            on_event=on_event,
+            again=again,
+        )
+        return reconciliation.after_healing(self._reconcile(experiment, on_event), healed)
+
+    def _reconcile(
+        self, experiment: Experiment, on_event: Callable[[Event], object]
+    ) -> Reconciliation:
+        load = self._reader.current(experiment.id)
+        plan = self._plan(experiment, Refresh.INCREMENTAL, load.through, (load,))
+        with self._warehouse.scratch() as scratch:
+            engine = Engine(self._project, scratch, self._now, self._pause)
+            engine.run(experiment.id, refresh="full", through=load.through, on_event=on_event)
+            tables = self._reader.tables(experiment)
+            found = reconciliation.compare(
+                self._warehouse, self._project.connection.database, load, tables
+            )
+        return reconciliation.Reconciliation(
+            experiment_id=experiment.id,
+            load_id=load.load_id,
+            through=load.through,
+            tables=found,
+            notes=reconciliation.changes(plan),
+        )
+
     def clean(self, experiment_id: str) -> Removed:
         """Remove everything that is staged of an experiment: its tables, their files and its state.
 
@@ -360,6 +435,7 @@ class Engine:
         refresh: Refresh,
         through: date,
         published: tuple[Published, ...],
+        again: Again | None = None,
     ) -> Plan:
         current = published[0] if published else None
         request = LoadRequest(
@@ -371,6 +447,7 @@ class Engine:
             observations={},
             published=current,
             traits=self._warehouse.traits,
+            again=again or {},
         )
         return build_plan(replace(request, observations=self._observe(request, current)))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from statsig_staging import aggregates, expressions, templates
@@ -39,6 +39,7 @@ class LoadRequest:
         observations: What each source holds.
         published: The published load; None before the first.
         traits: How the warehouse likes its statements.
+        again: Source → days that are read again in any case, each with its reason.
     """
 
     project: Project
@@ -49,6 +50,7 @@ class LoadRequest:
     observations: Mapping[str, Observation]
     published: Published | None
     traits: Traits
+    again: Mapping[str, Mapping[date, str]] = field(default_factory=dict)
 
     @property
     def assignment_source(self) -> AssignmentSource:
@@ -366,6 +368,9 @@ def _days_to_read(
     for day in window.days():
         if day > last:
             found[day] = "not loaded yet"
+    for day, reason in request.again.get(source.name, {}).items():
+        if day in window:
+            found.setdefault(day, reason)
     return dict(sorted(found.items()))
 
 

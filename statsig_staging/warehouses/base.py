@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from datetime import datetime
 
     import pyarrow as pa
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from statsig_staging.names import TableName
     from statsig_staging.plan import Read, Table, Write
     from statsig_staging.sources import SourceFile, TableObservation
+
+
+SCRATCH = "recomputed"
+"""The database under which queries name the tables of an open scratch warehouse."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,6 +221,12 @@ class Warehouse(Protocol):
 
     def delete_files(self, keys: Iterable[str]) -> None:
         """Remove files below the staging folder; one that is gone already is no error."""
+
+    def scratch(self) -> AbstractContextManager[Warehouse]:
+        """Return a warehouse of the same sources with nothing staged, which is gone after the block.
+
+        While it is open, queries of this one may read its tables, as those of database ``SCRATCH``.
+        """
 
     def sweep_scratch(self, before: datetime) -> tuple[StoredFile, ...]:
         """Remove what processes that are gone had spilled before a moment, and return what it was.

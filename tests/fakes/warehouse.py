@@ -1,6 +1,7 @@
 """A warehouse that runs nothing: it remembers what it is told, and answers what it was given."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import pyarrow as pa
@@ -146,6 +147,11 @@ class RecordingWarehouse:
         """Forget files that were put."""
         for key in keys:
             self.objects.pop(key, None)
+
+    @contextmanager
+    def scratch(self) -> Iterator["RecordingWarehouse"]:
+        """Return another one."""
+        yield RecordingWarehouse()
 
     def sweep_scratch(self, before: datetime) -> tuple[StoredFile, ...]:
         """Return nothing: nothing spills."""

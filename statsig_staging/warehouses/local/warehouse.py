@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import uuid
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
@@ -20,6 +21,7 @@ from statsig_staging.names import TableName, experiment_folder
 from statsig_staging.plan import CreateTable, Drop, Merge, Replace, ReplacePartitions
 from statsig_staging.sources import TableObservation
 from statsig_staging.warehouses.base import (
+    SCRATCH,
     CatalogEntry,
     StoredFile,
     TableSize,
@@ -41,7 +43,7 @@ from statsig_staging.warehouses.local.spills import Spill, scratch_root
 from statsig_staging.warehouses.local.statements import Statements
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import date, datetime
 
     import pyarrow as pa
@@ -440,6 +442,18 @@ class LocalWarehouse:
             _remove(paths)
             _remove(_lock_of(path) for path in paths)
             spills.remove_empty({path.parent for path in paths}, self._folder)
+
+    @contextmanager
+    def scratch(self) -> Iterator[LocalWarehouse]:
+        """Return a warehouse of the same sources with nothing staged, which is gone after the block."""
+        place = self._spill.path / "scratch"
+        other = LocalWarehouse(self._config.model_copy(update={"path": str(place)}), self._root)
+        try:
+            with self._statements.beside(SCRATCH, other._catalog, self._config.database):
+                yield other
+        finally:
+            other.close()
+            shutil.rmtree(place, ignore_errors=True)
 
     def sweep_scratch(self, before: datetime) -> tuple[StoredFile, ...]:
         """Remove what processes that are gone had spilled before a moment, and return what it was."""
