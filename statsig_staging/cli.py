@@ -128,8 +128,8 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON doc
 def commands(ctx: click.Context) -> None:
     """Stage experiment exposures and metrics as Apache Iceberg tables.
 
-    Results go to stdout, progress and errors to stderr. Exit codes: 0 done, 2 usage or
-    configuration, 3 the warehouse refused, 4 a step failed, 5 another load holds the experiment,
+    Results go to stdout, progress and errors to stderr. Exit codes: 0 done, 1 reconcile found
+    differences, 2 usage or configuration, 3 the warehouse refused, 4 a step failed, 5 another load holds the experiment,
     130 interrupted.
     """
     if ctx.invoked_subcommand is None:
@@ -303,6 +303,42 @@ def results(
         f"Experiment {experiment_id}, {shown}, {'no days' if day is None else day} (load {load_id})"
     )
     _show(display.results_view(rows, experiment))
+
+
+@commands.command(
+    cls=Command,
+    examples=(
+        "reconcile --experiment 123",
+        "reconcile --experiment 123 --heal",
+        "reconcile --experiment 123 --json",
+    ),
+)
+@_experiment
+@click.option("--heal", is_flag=True, help="Load the days that differ again, then compare again.")
+@_json
+@click.pass_context
+def reconcile(
+    ctx: click.Context, experiment_id: str, project: Path, *, heal: bool, as_json: bool
+) -> None:
+    """Compare what is published with its sources.
+
+    Recomputes everything into a scratch place. Ends with 1 where anything differs.
+    """
+    from statsig_staging import display, documents
+    from statsig_staging.progress import Watch
+
+    with _connect(_project(project)) as engine, _progress() as show:
+        found = engine.reconcile(experiment_id, heal=heal, on_event=Watch(show))
+    _warn(found.notes)
+    if as_json:
+        _print_json(documents.reconciliation_document(found))
+    else:
+        _show(display.reconciliation_view(found))
+    ctx.exit(_DIFFERENT if found.rows else 0)
+
+
+_DIFFERENT = 1
+"""The exit code where something staged is not what its source says."""
 
 
 @commands.command(cls=Command, examples=("clean --experiment 123", "clean --experiment 123 --yes"))

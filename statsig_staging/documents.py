@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from statsig_staging.plan import Batch, Plan, Step
     from statsig_staging.reader import ExperimentStatus
+    from statsig_staging.reconciliation import Reconciliation
     from statsig_staging.results import MaintenanceResult
     from statsig_staging.state import Published
 
@@ -116,6 +117,35 @@ def maintenance_document(done: MaintenanceResult) -> dict[str, Any]:
             for found in done.experiments
         ],
         "scratch": asdict(done.scratch),
+    }
+
+
+def reconciliation_document(found: Reconciliation) -> dict[str, Any]:
+    """Return what reconciling an experiment found as values that JSON can hold."""
+    return {
+        "experiment_id": found.experiment_id,
+        "load_id": found.load_id,
+        "through": found.through.isoformat(),
+        "rows": found.rows,
+        "tables": [
+            {
+                "table": table.table,
+                "rows": table.rows,
+                "days": [day.isoformat() for day in table.days],
+                "differences": [
+                    {
+                        "key": {name: _plain(value) for name, value in each.key.items()},
+                        "column": each.column,
+                        "staged": _plain(each.staged),
+                        "recomputed": _plain(each.recomputed),
+                    }
+                    for each in table.shown
+                ],
+            }
+            for table in found.tables
+        ],
+        "notes": list(found.notes),
+        "healed": found.healed.to_dict() if found.healed is not None else None,
     }
 
 

@@ -1,6 +1,8 @@
 """Reconciliation: what is staged is compared with what its sources hold, and healed day by day."""
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,12 @@ import pyarrow.parquet as pq
 import pytest
 
 import statsig_staging as staging
+from statsig_staging.cli import main
 from statsig_staging.engine import Engine
 from statsig_staging.iceberg import data_files, path_of
+from statsig_staging.planner import build_plan
 from statsig_staging.reconciliation import REASON, Reconciliation
+from tests.factories import day, make_request, published_by
 from tests.test_kills import event
 from tests.test_upkeep import arrive, connect, files_of, through, world_of
 from tests.worlds import World, compare
@@ -55,7 +60,7 @@ def differing(found: Reconciliation) -> dict[str, int]:
 
 
 def sum_column(engine: Engine) -> str:
-    names = engine.table("123", "unit_day_metrics_events").column_names
+    names: list[str] = engine.table("123", "unit_day_metrics_events").column_names
     return next(name for name in names if name.startswith("sum_"))
 
 
@@ -109,6 +114,26 @@ def test_what_differs_is_named_and_healed(world: World) -> None:
         compare(world, engine, through(DAYS - 1))
 
 
+def test_the_command_ends_with_1_where_anything_differs(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A line for each cell, the number of all rows, and one document with --json; 0 once it is healed."""
+    with connect(world) as engine:
+        damage(engine, "first_exposures_123", first("group_id", lambda _: "nonsense"))
+    arguments = ["reconcile", "--experiment", "123", "--project", str(world.folder)]
+
+    assert main(arguments) == 1
+    shown = capsys.readouterr().out
+    assert "first_exposures" in shown
+    assert "nonsense" in shown
+    assert "1 row differs" in shown
+
+    assert main([*arguments, "--heal", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["rows"] == 0
+    assert document["healed"]["status"] == "published"
+
+
 def test_derived_tables_are_healed_from_their_first_day(world: World) -> None:
     """Units whose group is wrong, though every unit-day is right."""
     with connect(world) as engine:
@@ -154,18 +179,13 @@ def test_scratch_space_goes_after_an_error_too(world: World) -> None:
         assert not (spill / "scratch").exists()
 
 
-def test_a_plan_says_why_a_day_is_read_again() -> None:
-    """The reason stands beside those of changed days, which win."""
-    from statsig_staging.planner import build_plan
-    from tests.factories import daily, day, make_published, make_request
-
+def test_days_that_are_read_again_stand_in_the_plan() -> None:
+    """With their reason; those outside of the load do not, and nothing else is read."""
+    request = make_request()
     again = {"events": {day(2): REASON, day(30): REASON}}
-    request = make_request(daily("events", 1, 2, 3), published=None)
-    plan = build_plan(request)
-    published = make_published(
-        definitions=plan.definitions,
-        through=day(3),
-        watermark=day(4),
-    )
-    assert published.through == day(3)
-    assert again["events"][day(2)] == REASON
+
+    plan = build_plan(replace(request, published=published_by(request), again=again))
+
+    readings = {reading.source: dict(reading.days) for reading in plan.readings}
+    assert readings == {"exposures": {}, "events": {day(2): REASON}}
+    assert [step.name for step in plan.steps] == ["unit_day_metrics_events", "results"]
