@@ -45,9 +45,9 @@ class Site:
     new_load_id: Callable[[datetime], str]
     repair: Callable[[Experiment, tuple[Published, ...]], object]
 
-    def hold(self, experiment_id: str) -> AbstractContextManager[HeldLease]:
-        """Return the experiment's lease, to be held in a ``with`` block."""
-        return held(self.warehouse, experiment_id, lowest=1, now=self.now, wait=lambda: False)
+    def hold(self, experiment_id: str, lowest: int = 1) -> AbstractContextManager[HeldLease]:
+        """Return the experiment's lease, numbered from ``lowest`` on, to be held in a ``with`` block."""
+        return held(self.warehouse, experiment_id, lowest=lowest, now=self.now, wait=lambda: False)
 
     def upkeep(
         self,
@@ -150,8 +150,9 @@ def maintain(
     """
     if not site.warehouse.list_files(experiment_folder(experiment.id)):
         return Maintenance(experiment_id=experiment.id, skipped="nothing is staged")
+    before = site.reader.loads(experiment.id)
     try:
-        with site.hold(experiment.id) as lease:
+        with site.hold(experiment.id, before[0].number + 1 if before else 1) as lease:
             return _maintain(site, experiment, grace, lease)
     except LoadConflictError as error:
         if not skip_held:
