@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from statsig_staging.history import PastLoad
     from statsig_staging.plan import Plan, SourceReading, Step
     from statsig_staging.reader import ExperimentStatus, TableStatus
-    from statsig_staging.results import LoadResult
+    from statsig_staging.reconciliation import Difference, Reconciliation
+    from statsig_staging.results import LoadResult, MaintenanceResult, Removed
 
 RECENT_LOADS = 5
 _WIDE = 10_000
@@ -260,6 +261,66 @@ def _reads(loads: Iterable[PastLoad]) -> Table:
                 table.add_row("", source, _days(days), reason)
                 source = ""
     return table
+
+
+def removed(found: Removed) -> str:
+    """Return how much was removed."""
+    return f"{count(found.files, 'file')}, {size(found.bytes)}" if found.files else NOTHING
+
+
+def maintenance_view(done: MaintenanceResult) -> RenderableType:
+    """Return what maintaining a project did, a line for each experiment."""
+    table = _table(
+        _left("Experiment"),
+        _left("Expired snapshots"),
+        _left("Old metadata and loads"),
+        _left("Orphans"),
+        _left("Compacted"),
+        _left("Note"),
+    )
+    for each in done.experiments:
+        parts = (each.expired, each.old, each.orphans)
+        note = f"published as load {each.load_id}" if each.load_id else each.skipped or ""
+        table.add_row(
+            one_line(each.experiment_id),
+            *map(removed, parts),
+            ", ".join(each.compacted) or NOTHING,
+            one_line(note),
+        )
+    total = sum((each.removed for each in done.experiments), done.scratch)
+    scratch = f"Scratch space of processes that are gone: {removed(done.scratch)}."
+    return Group(table, Text(f"\n{scratch}\nRemoved in all: {removed(total)}."))
+
+
+def reconciliation_view(found: Reconciliation) -> RenderableType:
+    """Return the cells that differ from what their sources hold, the first ones of each table."""
+    what = f"load {found.load_id} of experiment {one_line(found.experiment_id)}"
+    healed = f"Days were read again, as load {found.healed.load_id}.\n" if found.healed else ""
+    if not found.rows:
+        compared = count(len(found.tables), "table")
+        return Text(f"{healed}Nothing differs: {compared} of {what} through {found.through}.")
+    table = _table(
+        _left("Table"), _left("Key"), _left("Column"), _left("Staged"), _left("Recomputed")
+    )
+    for differing in found.tables:
+        for each in differing.shown:
+            key = ", ".join(
+                f"{name}={value}" for name, value in each.key.items() if value is not None
+            )
+            sides = [_side(each, value) for value in (each.staged, each.recomputed)]
+            table.add_row(
+                differing.table, one_line(key), each.column or "(row)", *map(one_line, sides)
+            )
+    verb = "differs" if found.rows == 1 else "differ"
+    by_table = ", ".join(f"{each.table} {each.rows:,}" for each in found.tables if each.rows)
+    summary = f"{count(found.rows, 'row')} {verb} in {what}: {by_table}."
+    return Group(Text(f"{healed}{summary}\n"), table)
+
+
+def _side(difference: Difference, value: object) -> str:
+    if difference.column is None:
+        return "there" if value else "missing"
+    return NOTHING if value is None else str(value)
 
 
 def results_view(rows: Sequence[Mapping[str, Any]], experiment: Experiment) -> RenderableType:

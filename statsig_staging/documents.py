@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, assert_never
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     from statsig_staging.plan import Batch, Plan, Step
     from statsig_staging.reader import ExperimentStatus
+    from statsig_staging.reconciliation import Reconciliation
+    from statsig_staging.results import MaintenanceResult
     from statsig_staging.state import Published
 
 SQL_DIALECT = "athena"
@@ -99,6 +102,46 @@ def _load_document(load: Published) -> dict[str, Any]:
         "seconds": round(load.seconds, 3),
         "warnings": list(load.warnings),
         "watch": {name: source.watch for name, source in load.sources.items()},
+    }
+
+
+def maintenance_document(done: MaintenanceResult) -> dict[str, Any]:
+    """Return what maintaining a project did as values that JSON can hold."""
+    return {
+        "experiments": [
+            {**asdict(found), "compacted": list(found.compacted), "removed": asdict(found.removed)}
+            for found in done.experiments
+        ],
+        "scratch": asdict(done.scratch),
+    }
+
+
+def reconciliation_document(found: Reconciliation) -> dict[str, Any]:
+    """Return what reconciling an experiment found as values that JSON can hold."""
+    return {
+        "experiment_id": found.experiment_id,
+        "load_id": found.load_id,
+        "through": found.through.isoformat(),
+        "rows": found.rows,
+        "tables": [
+            {
+                "table": table.table,
+                "rows": table.rows,
+                "days": [day.isoformat() for day in table.days],
+                "differences": [
+                    {
+                        "key": {name: _plain(value) for name, value in each.key.items()},
+                        "column": each.column,
+                        "staged": _plain(each.staged),
+                        "recomputed": _plain(each.recomputed),
+                    }
+                    for each in table.shown
+                ],
+            }
+            for table in found.tables
+        ],
+        "notes": list(found.notes),
+        "healed": found.healed.to_dict() if found.healed is not None else None,
     }
 
 

@@ -10,36 +10,49 @@ from functools import partial
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Self
 
-from statsig_staging import aggregates, history, journal, ledger, state
-from statsig_staging.days import DAY
-from statsig_staging.errors import ConfigError, NoExposuresError, StagingError
+from statsig_staging import (
+    aggregates,
+    history,
+    journal,
+    ledger,
+    maintenance,
+    reconciliation,
+    state,
+    upkeep,
+)
+from statsig_staging.errors import NoExposuresError, StagingError
 from statsig_staging.executor import Surroundings, execute
-from statsig_staging.expressions import suggestion
 from statsig_staging.journal import OpenJournal, Outcome
 from statsig_staging.lease import held
-from statsig_staging.observer import observe, with_expressions
+from statsig_staging.maintenance import Site
 from statsig_staging.plan import Refresh
-from statsig_staging.planner import LoadRequest, build_plan, sighting
 from statsig_staging.planner import tables as staging
+from statsig_staging.preparation import Asked, asked_for, prepare
+from statsig_staging.publication import load_result, publish
 from statsig_staging.reader import Reader
-from statsig_staging.results import LoadPublished, LoadResult, LoadStarted, Warned
+from statsig_staging.results import (
+    LoadPublished,
+    LoadResult,
+    LoadStarted,
+    MaintenanceResult,
+    Warned,
+)
 from statsig_staging.warehouses import open_warehouse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from datetime import timedelta
     from types import TracebackType
 
     import pyarrow as pa
 
     from statsig_staging.config import Experiment, Project
-    from statsig_staging.executor import Execution
     from statsig_staging.journal import Journal
     from statsig_staging.lease import HeldLease
-    from statsig_staging.observer import Known
     from statsig_staging.plan import Plan, Step
     from statsig_staging.reader import ExperimentStatus
-    from statsig_staging.results import Event
-    from statsig_staging.sources import Observation, SourceFile
+    from statsig_staging.reconciliation import Reconciliation
+    from statsig_staging.results import Event, Removed
     from statsig_staging.state import Published
     from statsig_staging.warehouses.base import Warehouse
 
@@ -67,13 +80,14 @@ def connect(
 class _Load:
     """A load that was asked for, under its lease."""
 
-    experiment: Experiment
-    refresh: Refresh
-    metrics: tuple[str, ...]
-    through: date
+    asked: Asked
     published: tuple[Published, ...]
     began: float
     on_event: Callable[[Event], object]
+
+    @property
+    def experiment(self) -> Experiment:
+        return self.asked.experiment
 
 
 class Engine:
@@ -138,9 +152,25 @@ class Engine:
             NoExposuresError: If the experiment has no exposures at all.
             LoadConflictError: If another load holds the experiment.
         """
-        began = monotonic()
-        experiment = self._project.experiment(experiment_id)
-        asked, target = _refresh(refresh, metrics, experiment), self._target(experiment, through)
+        asked = self._asked(experiment_id, refresh, metrics, through)
+        return self._load(asked, wait=wait, on_event=on_event)
+
+    def _asked(
+        self, experiment_id: str, refresh: str, metrics: Sequence[str], through: date | None
+    ) -> Asked:
+        return asked_for(
+            self._project.experiment(experiment_id),
+            refresh=refresh,
+            metrics=metrics,
+            through=through,
+            today=self._today(),
+        )
+
+    def _today(self) -> date:
+        return self._now().astimezone(UTC).date()
+
+    def _load(self, asked: Asked, *, wait: bool, on_event: Callable[[Event], object]) -> LoadResult:
+        began, experiment = monotonic(), asked.experiment
         before = self._reader.loads(experiment.id)
         with held(
             self._warehouse,
@@ -150,10 +180,7 @@ class Engine:
             wait=self._waiting(wait, on_event),
         ) as lease:
             load = _Load(
-                experiment=experiment,
-                refresh=asked,
-                metrics=tuple(metrics),
-                through=target,
+                asked=asked,
                 published=self._reader.loads(experiment.id),
                 began=began,
                 on_event=on_event,
@@ -177,18 +204,22 @@ class Engine:
     def _run(self, load: _Load, lease: HeldLease) -> LoadResult:
         unrecorded = self._record(load, lease, lambda: load.published)
         self._repair(load.experiment, load.published)
-        plan = self._plan(load)
+        site = self._site()
+        maintenance.before_load(site, load.experiment.id, load.published, lease)
+        plan = prepare(self._project, self._warehouse, load.asked, load.published)
         for warning in plan.warnings:
             load.on_event(Warned(message=warning))
         if not plan.steps and load.published:
-            found = _result(plan, load.published[0].load_id, load.began, status="unchanged")
+            found = load_result(
+                plan, load.published[0].load_id, monotonic() - load.began, status="unchanged"
+            )
             return replace(found, warnings=(*found.warnings, *unrecorded))
         log = self._journal(plan, load)
         log.begin()
         load_id, steps = log.value.load_id, tuple(step.name for step in plan.steps)
         load.on_event(LoadStarted(experiment_id=plan.experiment_id, load_id=load_id, steps=steps))
         try:
-            result = self._execute(plan, load, lease, log)
+            result, published = self._execute(plan, load, lease, log)
         except Exception as error:
             with suppress(StagingError):
                 log.end(Outcome.FAILED, str(error) or type(error).__name__)
@@ -200,6 +231,8 @@ class Engine:
         with suppress(StagingError):
             log.end(Outcome.PUBLISHED)
         unrecorded = self._record(load, lease, lambda: load.published, log.value)
+        with suppress(StagingError):
+            maintenance.after_load(site, load.experiment.id, published, load.published, lease)
         warnings = (*result.warnings, *unrecorded)
         return replace(result, warnings=warnings, seconds=log.value.seconds)
 
@@ -234,7 +267,9 @@ class Engine:
             load.on_event(Warned(message=warning))
         return warnings
 
-    def _execute(self, plan: Plan, load: _Load, lease: HeldLease, log: OpenJournal) -> LoadResult:
+    def _execute(
+        self, plan: Plan, load: _Load, lease: HeldLease, log: OpenJournal
+    ) -> tuple[LoadResult, Published]:
         load_id = log.value.load_id
 
         def before(step: Step) -> None:
@@ -248,17 +283,25 @@ class Engine:
             on_event=load.on_event,
             clock=monotonic,
             database=self._project.connection.database,
-            published=_snapshots(load.published),
+            published=load.published[0].snapshots if load.published else {},
             before_step=before,
             after_step=log.finish,
         )
         done = execute(plan, around)
         self._check_exposures(load.experiment)
-        result = _result(plan, load_id, load.began, status="published", done=done)
+        result = load_result(plan, load_id, monotonic() - load.began, status="published", done=done)
         log.publish()
         lease.renew()
-        self._publish(plan, result, done, load.published, lease.number)
-        return result
+        published = publish(
+            self._warehouse,
+            plan,
+            done,
+            result,
+            load.published,
+            number=lease.number,
+            now=self._now().astimezone(UTC),
+        )
+        return result, published
 
     def plan(
         self,
@@ -269,17 +312,9 @@ class Engine:
         through: date | None = None,
     ) -> Plan:
         """Return what :meth:`run` would do with the same arguments; nothing is written."""
-        experiment = self._project.experiment(experiment_id)
-        load = _Load(
-            experiment=experiment,
-            refresh=_refresh(refresh, metrics, experiment),
-            metrics=tuple(metrics),
-            through=self._target(experiment, through),
-            published=self._reader.loads(experiment.id),
-            began=monotonic(),
-            on_event=lambda _: None,
-        )
-        return self._plan(load)
+        asked = self._asked(experiment_id, refresh, metrics, through)
+        published = self._reader.loads(asked.experiment.id)
+        return prepare(self._project, self._warehouse, asked, published)
 
     def results(
         self, experiment_id: str, *, rollup: str | None = None, metrics: tuple[str, ...] = ()
@@ -336,6 +371,110 @@ class Engine:
         past = history.past_loads(self._warehouse, experiment.id, found.loads, now=self._now)
         return replace(found, history=past)
 
+    def reconcile(
+        self,
+        experiment_id: str,
+        *,
+        heal: bool = False,
+        on_event: Callable[[Event], object] = lambda _: None,
+    ) -> Reconciliation:
+        """Recompute the published load from its sources, and compare every table cell by cell.
+
+        Nothing published changes, and no lease is needed, unless differing days are healed.
+
+        Args:
+            experiment_id: The experiment.
+            heal: Whether days that differ are loaded again, and everything is compared once more.
+            on_event: Hears of every step of the recomputation and of the healing.
+
+        Raises:
+            WarehouseError: If nothing is published, or a source cannot serve.
+            LoadConflictError: If another load holds the experiment that is to be healed.
+        """
+        experiment = self._project.experiment(experiment_id)
+        found = self._reconcile(experiment, on_event)
+        again = reconciliation.days_again(found, experiment) if heal else {}
+        if not again:
+            return found
+        asked = replace(self._through(experiment, found.through), again=again)
+        healed = self._load(asked, wait=False, on_event=on_event)
+        return reconciliation.after_healing(self._reconcile(experiment, on_event), healed)
+
+    def _reconcile(
+        self, experiment: Experiment, on_event: Callable[[Event], object]
+    ) -> Reconciliation:
+        load = self._reader.current(experiment.id)
+        asked = self._through(experiment, load.through)
+        plan = prepare(self._project, self._warehouse, asked, (load,))
+        with self._warehouse.scratch() as scratch:
+            engine = Engine(self._project, scratch, self._now, self._pause)
+            engine.run(experiment.id, refresh="full", through=load.through, on_event=on_event)
+            tables = self._reader.comparable(experiment, load)
+            found = reconciliation.compare(
+                self._warehouse, self._project.connection.database, load, tables
+            )
+        return reconciliation.Reconciliation(
+            experiment_id=experiment.id,
+            load_id=load.load_id,
+            through=load.through,
+            tables=found,
+            notes=reconciliation.changes(plan),
+        )
+
+    def _through(self, experiment: Experiment, through: date) -> Asked:
+        return Asked(
+            experiment=experiment,
+            refresh=Refresh.INCREMENTAL,
+            through=through,
+            today=self._today(),
+        )
+
+    def clean(self, experiment_id: str) -> Removed:
+        """Remove everything that is staged of an experiment: its tables, their files and its state.
+
+        The next load starts from nothing. One that was killed is finished by calling it again.
+
+        Raises:
+            ConfigError: If the project has no such experiment, and nothing of one is staged.
+            WarehouseError: If a table of one of its names lies elsewhere; nothing is removed then.
+            LoadConflictError: If a load holds the experiment.
+        """
+        return maintenance.clean(self._site(), experiment_id)
+
+    def maintain(
+        self, experiment_id: str | None = None, *, grace: timedelta = upkeep.GRACE
+    ) -> MaintenanceResult:
+        """Expire, compact and sweep what is staged of one experiment, or of all; no row changes.
+
+        Args:
+            experiment_id: The experiment; all of the project by default, those that a load holds aside.
+            grace: What nothing names goes once it is older than this.
+
+        Raises:
+            LoadConflictError: If a load holds the experiment that was asked for.
+        """
+        experiments = (
+            self._project.experiments
+            if experiment_id is None
+            else (self._project.experiment(experiment_id),)
+        )
+        done = tuple(
+            maintenance.maintain(self._site(), each, grace, skip_held=experiment_id is None)
+            for each in experiments
+        )
+        spilled = self._warehouse.sweep_scratch(self._now() - grace)
+        return MaintenanceResult(experiments=done, scratch=upkeep.removed(spilled))
+
+    def _site(self) -> Site:
+        return Site(
+            project=self._project,
+            warehouse=self._warehouse,
+            reader=self._reader,
+            now=self._now,
+            new_load_id=_new_load_id,
+            repair=self._repair,
+        )
+
     def _repair(self, experiment: Experiment, published: tuple[Published, ...]) -> None:
         """Put tables that an interrupted load has moved back to where the published one left them."""
         if not published:
@@ -346,64 +485,8 @@ class Engine:
             if wanted is not None and now is not None and now.snapshot_id != wanted.snapshot_id:
                 self._warehouse.restore(table, wanted)
 
-    def _target(self, experiment: Experiment, through: date | None) -> date:
-        return _target(experiment, through, self._now().astimezone(UTC).date())
-
-    def _plan(self, load: _Load) -> Plan:
-        current = load.published[0] if load.published else None
-        request = LoadRequest(
-            project=self._project,
-            experiment=load.experiment,
-            refresh=load.refresh,
-            metrics=load.metrics,
-            through=load.through,
-            today=self._now().astimezone(UTC).date(),
-            observations={},
-            published=current,
-            traits=self._warehouse.traits,
-        )
-        known = self._known_files(request, current)
-        by_source: dict[str, tuple[SourceFile, ...]] = {}
-        for (source, _), found in known.items():
-            by_source[source] = (*by_source.get(source, ()), *found.values())
-        return build_plan(
-            replace(request, observations=self._observe(request, known), known=by_source)
-        )
-
-    def _observe(self, request: LoadRequest, known: Known) -> dict[str, Observation]:
-        experiment = request.experiment
-        source = request.assignment_source
-        found = {source.name: observe(self._warehouse, source, experiment, known)}
-        for metric_source in request.metric_sources:
-            seen = observe(self._warehouse, metric_source, experiment, known)
-            looked = replace(request, observations={metric_source.name: seen})
-            scan = looked.scan(metric_source)
-            scan.check()
-            columns = aggregates.aggregates_of(request.statistics, metric_source.name)
-            found[metric_source.name] = with_expressions(self._warehouse, scan, columns)
-        return found
-
-    def _known_files(
-        self, request: LoadRequest, current: Published | None
-    ) -> dict[tuple[str, str], dict[str, SourceFile]]:
-        """Return the files of the last load, of sources whose rows are still dated and found alike."""
-        if current is None or request.refresh is Refresh.FULL:
-            return {}
-        alike = {
-            source.name
-            for source in request.sources
-            if current.definitions.get(f"sighting {source.name}")
-            == sighting(source, request.experiment.unit)
-        }
-        files = state.read_files(self._warehouse, request.experiment.id, current.load_id)
-        return {key: found for key, found in files.items() if key[0] in alike}
-
     def _tags_to_keep(self, published: tuple[Published, ...]) -> dict[str, tuple[str, ...]]:
-        tags: dict[str, set[str]] = {}
-        for load in state.kept(published, self._project.connection.keep_loads):
-            for name, version in load.tables.items():
-                tags.setdefault(name, set()).add(version.tag)
-        return {name: tuple(sorted(found)) for name, found in tags.items()}
+        return upkeep.kept_tags(state.kept(published, self._project.connection.keep_loads))
 
     def _check_exposures(self, experiment: Experiment) -> None:
         source = self._project.assignment_source(experiment.assignment_source)
@@ -413,135 +496,6 @@ class Engine:
                 f"{source.name!r} from {experiment.start} on; check the id, the dates and the groups"
             )
 
-    def _publish(
-        self,
-        plan: Plan,
-        result: LoadResult,
-        done: Execution,
-        published: tuple[Published, ...],
-        number: int,
-    ) -> None:
-        before = published[0].tables if published else {}
-        observations = self._with_contents(plan, result.files_read)
-        sources = {
-            reading.source: state.SourceState(
-                fingerprint=observations[reading.source].fingerprint(),
-                days=observations[reading.source].digests(),
-                watch=reading.watch,
-                unseen=reading.unseen,
-                kept_rows=_kept_rows(plan, reading.source, done),
-                late=plan.kept[reading.source].late if reading.source in plan.kept else None,
-            )
-            for reading in plan.readings
-        }
-        load = state.Published(
-            load_id=result.load_id,
-            number=number,
-            published_at=self._now().astimezone(UTC),
-            refresh=plan.refresh.value,
-            start=plan.start,
-            through=plan.through,
-            watermark=plan.watermark,
-            definitions=plan.definitions,
-            sources=sources,
-            tables={**before, **done.versions},
-            totals_through=plan.totals_through,
-            rows=result.rows,
-            bytes_read=result.bytes_read,
-            bytes_written=result.bytes_written,
-            seconds=result.seconds,
-            warnings=result.warnings,
-        )
-        state.write_files(self._warehouse, plan.experiment_id, load.load_id, observations.values())
-        state.publish(self._warehouse, plan.experiment_id, load, published)
-
-    def _with_contents(self, plan: Plan, read: frozenset[str]) -> dict[str, Observation]:
-        """Return what the sources held, with the content of the files that the load has just read."""
-        files = {
-            file.path: file
-            for seen in plan.observations.values()
-            for file in seen.files
-            if file.path in read and not file.content
-        }
-        contents = self._warehouse.contents(files.values())
-        return {name: seen.with_contents(contents) for name, seen in plan.observations.items()}
-
-
-def _snapshots(published: tuple[Published, ...]) -> dict[str, int]:
-    tables = published[0].tables if published else {}
-    return {name: version.snapshot_id for name, version in tables.items()}
-
-
-def _kept_rows(plan: Plan, source: str, done: Execution) -> tuple[date, ...]:
-    """Return the days whose rows are kept of a source once the plan has run."""
-    kept = plan.kept.get(source)
-    if kept is None:
-        return ()
-    more = (day for step in done.steps if step.step == kept.more for day in step.partitions)
-    return tuple(sorted({*kept.days, *more}))
-
 
 def _new_load_id(now: datetime) -> str:
     return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
-
-
-def _refresh(name: str, metrics: Sequence[str], experiment: Experiment) -> Refresh:
-    try:
-        refresh = Refresh(name)
-    except ValueError:
-        listed = ", ".join(refresh.value for refresh in Refresh)
-        raise ConfigError(f"refresh {name!r} is not known; choose one of {listed}") from None
-    if refresh is Refresh.METRIC and not metrics:
-        raise ConfigError("a metric refresh needs the metrics to refresh: --metric NAME")
-    if metrics and refresh is not Refresh.METRIC:
-        raise ConfigError("--metric goes with --refresh metric")
-    unknown = [name for name in metrics if name not in experiment.metrics]
-    if unknown:
-        raise ConfigError(
-            *(
-                f"experiment {experiment.id!r} has no metric {name!r}"
-                f"{suggestion(name, experiment.metrics)}"
-                for name in unknown
-            )
-        )
-    return refresh
-
-
-def _target(experiment: Experiment, through: date | None, today: date) -> date:
-    """Return the last day to load.
-
-    Raises:
-        ConfigError: If it is in the future, or before the experiment's first day.
-    """
-    if isinstance(through, datetime):
-        through = through.date()
-    if through is not None and through > today:
-        raise ConfigError(f"--through {through} is in the future; today is {today} (UTC)")
-    target = today - DAY if through is None else through
-    if experiment.end is not None:
-        target = min(target, experiment.end)
-    if target < experiment.start:
-        raise ConfigError(
-            f"experiment {experiment.id!r} starts on {experiment.start}; "
-            f"there is nothing to load through {target}"
-        )
-    return target
-
-
-def _result(
-    plan: Plan, load_id: str, began: float, *, status: str, done: Execution | None = None
-) -> LoadResult:
-    warnings = plan.warnings if done is None else (*plan.warnings, *done.warnings)
-    return LoadResult(
-        experiment_id=plan.experiment_id,
-        load_id=load_id,
-        status=status,
-        refresh=plan.refresh,
-        reason=plan.reason,
-        start=plan.start,
-        through=plan.through,
-        steps=done.steps if done is not None else (),
-        readings=plan.readings,
-        warnings=warnings,
-        seconds=monotonic() - began,
-    )

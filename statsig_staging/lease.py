@@ -64,6 +64,7 @@ class HeldLease:
         self._now = now
         self._guard = threading.Lock()
         self._stopped = threading.Event()
+        self._gone = False
         self._thread = threading.Thread(target=self._beat, daemon=True)
 
     @property
@@ -89,11 +90,27 @@ class HeldLease:
         with self._guard:
             self._write(replace(self._lease, renewed_at=_text(self._now())))
 
-    def release(self) -> None:
-        """Let go, so that the next one need not wait."""
+    def discard(self) -> None:
+        """Let go for good, with the lease itself: nothing of the experiment is left.
+
+        Raises:
+            LoadConflictError: If somebody else holds the experiment by now.
+        """
+        self._stop()
+        self.renew()
+        self._gone = True
+        self._warehouse.delete_files([self._key])
+
+    def _stop(self) -> None:
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join()
+
+    def release(self) -> None:
+        """Let go, so that the next one need not wait."""
+        self._stop()
+        if self._gone:
+            return
         with contextlib.suppress(StagingError), self._guard:
             self._write(replace(self._lease, released=True))
 
@@ -127,7 +144,7 @@ def held(
     Raises:
         LoadConflictError: If another load holds the experiment and ``wait`` gives up.
     """
-    key = _key(experiment_id)
+    key = lease_key(experiment_id)
     lease = _acquire(warehouse, key, experiment_id, lowest=lowest, now=now, wait=wait)
     held_lease = HeldLease(warehouse, key, lease, now)
     held_lease.start()
@@ -163,11 +180,12 @@ def _acquire(
 
 def is_held(warehouse: Warehouse, experiment_id: str, now: datetime) -> bool:
     """Return whether somebody holds the experiment."""
-    data = warehouse.get_object(_key(experiment_id))
+    data = warehouse.get_object(lease_key(experiment_id))
     return data is not None and not is_free(Lease(**json.loads(data)), now)
 
 
-def _key(experiment_id: str) -> str:
+def lease_key(experiment_id: str) -> str:
+    """Return the key of an experiment's lease, below the staging folder."""
     return f"{experiment_folder(experiment_id)}/_loads/lease.json"
 
 

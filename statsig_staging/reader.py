@@ -76,7 +76,8 @@ class Reader:
 
     def loads(self, experiment_id: str) -> tuple[Published, ...]:
         """Return the published loads of an experiment, the current one first."""
-        return state.read_loads(self._warehouse, self._database, experiment_id)
+        keep = self._project.connection.keep_loads
+        return state.read_loads(self._warehouse, self._database, experiment_id, keep)
 
     def current(self, experiment_id: str) -> Published:
         """Return the load that readers see.
@@ -168,6 +169,14 @@ class Reader:
             )
         found["results"] = staging.results(experiment.id)
         return found
+
+    def comparable(self, experiment: Experiment, load: Published) -> Mapping[str, Table]:
+        """Return the tables of a load that follow from the sources alone; kept rows do not."""
+        return {
+            name: table
+            for name, table in self.tables(experiment).items()
+            if table.name.catalog in load.tables and not name.startswith("metric_rows_")
+        }
 
 
 def _unknown(what: str, chosen: Iterable[str], known: Iterable[str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -209,3 +209,60 @@ class LoadResult:
                 for step in self.steps
             ],
         }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removed:
+    """Files that were removed.
+
+    Attributes:
+        files: How many.
+        bytes: How large they were together.
+    """
+
+    files: int = 0
+    bytes: int = 0
+
+    def __add__(self, other: Removed) -> Removed:
+        return Removed(files=self.files + other.files, bytes=self.bytes + other.bytes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Maintenance:
+    """What maintaining an experiment did.
+
+    Attributes:
+        experiment_id: The experiment.
+        expired: Files of snapshots that no kept load names.
+        old: Metadata files, and files of loads, that are out of retention.
+        orphans: Files that nothing named.
+        compacted: Tables whose small files or manifests were put together.
+        load_id: The load that was published for it, with the same rows; None where there was no need.
+        skipped: Why nothing was done; None where it was.
+    """
+
+    experiment_id: str
+    expired: Removed = field(default_factory=Removed)
+    old: Removed = field(default_factory=Removed)
+    orphans: Removed = field(default_factory=Removed)
+    compacted: tuple[str, ...] = ()
+    load_id: str | None = None
+    skipped: str | None = None
+
+    @property
+    def removed(self) -> Removed:
+        """All that was removed."""
+        return self.expired + self.old + self.orphans
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaintenanceResult:
+    """What maintaining a project did.
+
+    Attributes:
+        experiments: What was done for each experiment.
+        scratch: What processes that are gone had spilled.
+    """
+
+    experiments: tuple[Maintenance, ...]
+    scratch: Removed

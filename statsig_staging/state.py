@@ -91,6 +91,11 @@ class Published:
     seconds: float = 0.0
     warnings: tuple[str, ...] = field(default=())
 
+    @property
+    def snapshots(self) -> Mapping[str, int]:
+        """Catalog name → snapshot, of every table."""
+        return {name: version.snapshot_id for name, version in self.tables.items()}
+
 
 def loads_table(experiment_id: str) -> Table:
     """Return the table of published loads."""
@@ -120,18 +125,44 @@ def loads_table(experiment_id: str) -> Table:
     )
 
 
-def read_loads(warehouse: Warehouse, database: str, experiment_id: str) -> tuple[Published, ...]:
-    """Return the published loads of an experiment, the current one first."""
+def read_loads(
+    warehouse: Warehouse, database: str, experiment_id: str, keep: int
+) -> tuple[Published, ...]:
+    """Return the published loads of an experiment, the current one first.
+
+    Args:
+        warehouse: Where they are.
+        database: The staging database.
+        experiment_id: The experiment.
+        keep: How many loads stay readable. What later loads are planned and read with, the definitions,
+            the sources and the tables, is left out of those before them.
+    """
     table = loads_table(experiment_id)
     if warehouse.version(table) is None:
         return ()
-    columns = [exp.column(column.name, quoted=True) for column in table.columns]
+    columns = [_column(column.name, keep) for column in table.columns]
     source = exp.table_(table.name.catalog, db=database, quoted=True)
     rows = warehouse.fetch(exp.select(*columns).from_(source)).to_pylist()
     return tuple(sorted(map(_from_row, rows), key=lambda load: -load.number))
 
 
-LOADS_PER_FILE = 20
+_HEAVY = ("definitions", "sources", "tables")
+"""What a load needs of the one before it, and nobody of one out of retention."""
+
+
+def _column(name: str, keep: int) -> exp.Expr:
+    """Return a column of the loads; the heavy ones are empty in all but the newest ``keep`` rows."""
+    column = exp.column(name, quoted=True)
+    if name not in _HEAVY:
+        return column
+    newest = exp.Order(expressions=[exp.Ordered(this=exp.column("number", quoted=True), desc=True)])
+    rank = exp.Window(this=exp.RowNumber(), order=newest)
+    recent = exp.LTE(this=rank, expression=exp.Literal.number(keep))
+    heavy = exp.Case(ifs=[exp.If(this=recent, true=column)], default=exp.Literal.string("{}"))
+    return exp.alias_(heavy, name, quoted=True)
+
+
+LOADS_PER_FILE = 10
 """After so many appends the rows of ``loads_<id>`` are written as one file."""
 
 
@@ -236,6 +267,11 @@ def load_folder(experiment_id: str, load_id: str) -> str:
     return f"{experiment_folder(experiment_id)}/_loads/{load_id}"
 
 
+def files_key(experiment_id: str, load_id: str) -> str:
+    """Return the key of a load's file lists, below the staging folder."""
+    return f"{load_folder(experiment_id, load_id)}/sources.parquet"
+
+
 def write_files(
     warehouse: Warehouse, experiment_id: str, load_id: str, observations: Iterable[Observation]
 ) -> None:
@@ -248,9 +284,7 @@ def write_files(
     ]
     buffer = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(rows, schema=_FILES_SCHEMA), buffer, compression="zstd")
-    warehouse.put_object(
-        f"{load_folder(experiment_id, load_id)}/sources.parquet", buffer.getvalue()
-    )
+    warehouse.put_object(files_key(experiment_id, load_id), buffer.getvalue())
 
 
 _FILES_SCHEMA = pa.schema(
@@ -296,7 +330,7 @@ def read_files(
     warehouse: Warehouse, experiment_id: str, load_id: str
 ) -> dict[tuple[str, str], dict[str, SourceFile]]:
     """Return (source, table) → path → file, as a published load knew them."""
-    data = warehouse.get_object(f"{load_folder(experiment_id, load_id)}/sources.parquet")
+    data = warehouse.get_object(files_key(experiment_id, load_id))
     found: dict[tuple[str, str], dict[str, SourceFile]] = {}
     if data is None:
         return found

@@ -69,6 +69,14 @@ def bind(
     return replace_tables(query, tables or {}, template=name)
 
 
+def bind_columns(sql: str, alias: str) -> exp.Expr:
+    """Return a scalar expression of this library's own with its columns read from ``alias``."""
+    tree = sqlglot.parse_one(sql, read=DIALECT)
+    for column in tree.find_all(exp.Column):
+        column.set("table", exp.to_identifier(alias))
+    return tree
+
+
 def bind_texts(query: exp.Query, texts: Mapping[str, str]) -> exp.Query:
     """Return a copy of ``query`` with its parameters replaced by string literals.
 

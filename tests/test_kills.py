@@ -11,7 +11,7 @@ import pytest
 
 import statsig_staging as staging
 from tests import oracle, strategies
-from tests.kills import load
+from tests.kills import call, load
 from tests.oracle import Event, Exposure
 from tests.strategies import Scenario
 from tests.worlds import NOW, World, compare
@@ -172,6 +172,69 @@ def test_a_full_refresh_that_died_leaves_no_column_behind(world: World) -> None:
 
     with staging.connect(staging.load_project(world.folder), now=lambda: NOW) as engine:
         compare(world, engine, through)
+
+
+def play_killed_cleaning(world: World, points: slice) -> None:
+    """Kill a cleaning at some boundaries: cleaning again finishes it, and a load starts from nothing."""
+    warehouse, kept = world.folder / "warehouse", world.folder / "kept"
+    shutil.copytree(warehouse, kept)
+    passed = call(world.folder, "clean", {})
+    assert passed is not None
+    through = START + timedelta(days=2)
+    for number in range(len(passed))[points]:
+        shutil.rmtree(warehouse)
+        shutil.copytree(kept, warehouse)
+        assert call(world.folder, "clean", {}, kill_at=number) is None
+        if number % 2:
+            assert call(world.folder, "clean", {}) is not None
+            assert not (warehouse / "statsig" / "experiment-123").exists(), passed[number]
+        assert load(world.folder, through, "incremental") is not None
+        with staging.connect(staging.load_project(world.folder), now=lambda: NOW) as engine:
+            compare(world, engine, through)
+
+
+def play_killed_maintenance(world: World, points: slice) -> None:
+    """Kill maintenance at some boundaries: what is published stays, and the next load is right."""
+    through = START + timedelta(days=3)
+    load(world.folder, through, "incremental", kill_at=60)
+    warehouse, kept = world.folder / "warehouse", world.folder / "kept"
+    shutil.copytree(warehouse, kept)
+    options = {"grace": timedelta(days=-100_000)}
+    before = published(world)
+    passed = call(world.folder, "maintain", options)
+    assert passed is not None
+    assert published(world) == before
+    for number in range(len(passed))[points]:
+        shutil.rmtree(warehouse)
+        shutil.copytree(kept, warehouse)
+        assert call(world.folder, "maintain", options, kill_at=number) is None
+        assert published(world) == before, passed[number]
+        assert call(world.folder, "maintain", options) is not None
+        assert load(world.folder, through, "incremental") is not None
+        with staging.connect(staging.load_project(world.folder), now=lambda: NOW) as engine:
+            compare(world, engine, through)
+
+
+def test_cleaning_that_was_killed(world: World) -> None:
+    """At every fortieth boundary."""
+    play_killed_cleaning(world, slice(3, None, 40))
+
+
+def test_maintenance_that_was_killed(world: World) -> None:
+    """At every fortieth boundary."""
+    play_killed_maintenance(world, slice(3, None, 40))
+
+
+@pytest.mark.slow
+def test_cleaning_that_was_killed_anywhere(world: World) -> None:
+    """At every boundary."""
+    play_killed_cleaning(world, slice(None))
+
+
+@pytest.mark.slow
+def test_maintenance_that_was_killed_anywhere(world: World) -> None:
+    """At every boundary."""
+    play_killed_maintenance(world, slice(None))
 
 
 @pytest.mark.slow

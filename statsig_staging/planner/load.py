@@ -42,6 +42,7 @@ class LoadRequest:
         traits: How the warehouse likes its statements.
         known: Source → files that the published load knew; of a source that is missing nothing is known.
         metrics: Metrics whose columns are computed anew on every day.
+        again: Source → days that are read again in any case, each with its reason.
     """
 
     project: Project
@@ -54,6 +55,7 @@ class LoadRequest:
     traits: Traits
     known: Mapping[str, tuple[SourceFile, ...]] = field(default_factory=dict)
     metrics: tuple[str, ...] = ()
+    again: Mapping[str, Mapping[date, str]] = field(default_factory=dict)
 
     @property
     def assignment_source(self) -> AssignmentSource:
@@ -253,16 +255,13 @@ def _exposure_steps(
 ) -> tuple[Step, ...]:
     """Return the steps of the exposure tables, which build them anew where nothing is published."""
     experiment, source = request.experiment, request.assignment_source
-    snapshots = None
-    if published is not None:
-        snapshots = {name: version.snapshot_id for name, version in published.tables.items()}
     of = exposures.ExposureTables(
         scan=request.scan(source),
         source=source,
         database=request.database,
         traits=request.traits,
         days=days,
-        published=snapshots,
+        published=published.snapshots if published is not None else None,
     )
     every = _every_day(request)
     return (
@@ -394,6 +393,7 @@ def _exposed_days(
     new = [file for file in observation.files if file.fingerprint not in before]
     come = {day for file in new for day in file.days}
     loaded = Window(request.experiment.start, min(published.watermark, published.through + DAY))
+    lost |= request.again.get(source.name, {}).keys()
     old = {day for day in reasons if day in loaded and day in come and day not in lost}
     fresh = {day for day in reasons if day not in loaded and day not in kept}
     # The moment of a context value is not staged, so a day of it cannot be added to.
@@ -571,6 +571,9 @@ def _days_to_read(
     for day in window.days():
         if day > last:
             found[day] = "not loaded yet"
+    for day, reason in request.again.get(source.name, {}).items():
+        if day in window:
+            found.setdefault(day, reason)
     return dict(sorted(found.items()))
 
 

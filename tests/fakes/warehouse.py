@@ -1,6 +1,8 @@
 """A warehouse that runs nothing: it remembers what it is told, and answers what it was given."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
 
 import pyarrow as pa
 from sqlglot import exp
@@ -9,8 +11,10 @@ from statsig_staging.errors import StepFailedError
 from statsig_staging.plan import Drop, Read, Table, Write
 from statsig_staging.sources import SourceFile, TableObservation
 from statsig_staging.warehouses.base import (
+    CatalogEntry,
     Sighting,
     Stamp,
+    StoredFile,
     TableSize,
     TableVersion,
     Traits,
@@ -135,6 +139,43 @@ class RecordingWarehouse:
     def get_object(self, key: str) -> bytes | None:
         """Return a file that was put."""
         return self.objects.get(key)
+
+    def entries(self, experiment_id: str) -> tuple[CatalogEntry, ...]:
+        """Return no table."""
+        return ()
+
+    def named_files(self, table: Table) -> frozenset[str]:
+        """Return no file."""
+        return frozenset()
+
+    def expire(self, table: Table, keep_tags: Iterable[str]) -> None:
+        """Do nothing."""
+
+    def compact(self, table: Table, stamp: Stamp) -> WriteStats | None:
+        """Find nothing worth it."""
+        return None
+
+    def list_files(self, prefix: str) -> tuple[StoredFile, ...]:
+        """Return the files that were put below a folder."""
+        return tuple(
+            StoredFile(key=key, size=len(data), modified_at=datetime(2026, 1, 1, tzinfo=UTC))
+            for key, data in self.objects.items()
+            if key.startswith(f"{prefix}/")
+        )
+
+    def delete_files(self, keys: Iterable[str]) -> None:
+        """Forget files that were put."""
+        for key in keys:
+            self.objects.pop(key, None)
+
+    @contextmanager
+    def scratch(self) -> Iterator["RecordingWarehouse"]:
+        """Return another one."""
+        yield RecordingWarehouse()
+
+    def sweep_scratch(self, before: datetime) -> tuple[StoredFile, ...]:
+        """Return nothing: nothing spills."""
+        return ()
 
     def close(self) -> None:
         """Remember that it was let go."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import os
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -84,9 +85,23 @@ def prepared(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection
 @contextlib.contextmanager
 def locked(place: Path) -> Iterator[None]:
     """Hold a lock between processes for the length of a ``with`` block; it ends with the process."""
-    with place.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    while True:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with place.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if _is_still_at(place, file.fileno()):
+                yield
+                return
+
+
+def _is_still_at(place: Path, descriptor: int) -> bool:
+    """Return whether an open file is the one that lies at a path; it may have been removed."""
+    held = os.fstat(descriptor)
+    try:
+        found = place.stat()
+    except FileNotFoundError:
+        return False
+    return (found.st_dev, found.st_ino) == (held.st_dev, held.st_ino)
 
 
 def overwrite(place: Path, data: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
@@ -11,7 +12,7 @@ from statsig_staging.errors import WarehouseError
 from statsig_staging.warehouses.local import dialect, files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import date
     from pathlib import Path
 
@@ -43,10 +44,18 @@ class Statements:
     """
 
     def __init__(self, catalog: Catalog, database: str, root: Path) -> None:
-        self._catalog = catalog
-        self._database = database
+        self._databases = {database: (catalog, database)}
         self._root = root
         self._translated: dict[int, tuple[exp.Query, exp.Query]] = {}
+
+    @contextmanager
+    def beside(self, name: str, catalog: Catalog, database: str) -> Iterator[None]:
+        """Read the tables of another catalog's database under a name of its own, for a while."""
+        self._databases[name] = (catalog, database)
+        try:
+            yield
+        finally:
+            del self._databases[name]
 
     def of_batch(self, batch: Batch) -> exp.Query:
         """Return the DuckDB query of a batch."""
@@ -99,20 +108,26 @@ class Statements:
         return query
 
     def _staging_columns(self, query: exp.Query) -> dict[str, dict[str, str]]:
-        names = {node.name for node in query.find_all(exp.Table) if node.db == self._database}
-        tables = {name: iceberg.load_table(self._catalog, self._database, name) for name in names}
+        names = {
+            (node.db, node.name) for node in query.find_all(exp.Table) if node.db in self._databases
+        }
+        tables = {
+            (database, name): iceberg.load_table(*self._databases[database], name)
+            for database, name in names
+        }
         return {
-            f"{self._database}.{name}": {
+            f"{database}.{name}": {
                 field.name: _ATHENA_TYPES[str(field.field_type)]
                 for schema in table.schemas().values()
                 for field in schema.fields
             }
-            for name, table in tables.items()
+            for (database, name), table in tables.items()
             if table is not None
         }
 
     def _staging_relation(self, node: exp.Table) -> exp.Query:
-        table = iceberg.load_table(self._catalog, node.db, node.name)
+        known = self._databases.get(node.db)
+        table = iceberg.load_table(*known, node.name) if known is not None else None
         if table is None:
             raise WarehouseError(f"table {node.db}.{node.name} does not exist")
         version = node.args.get("version")

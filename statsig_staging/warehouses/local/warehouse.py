@@ -7,6 +7,8 @@ import shutil
 import tempfile
 import time
 import uuid
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
@@ -16,10 +18,20 @@ from sqlglot import exp
 from statsig_staging import iceberg
 from statsig_staging.errors import StepFailedError, WarehouseError
 from statsig_staging.iceberg import TableChange
+from statsig_staging.manifests import named_files
+from statsig_staging.names import TableName, experiment_folder
 from statsig_staging.plan import CreateTable, Drop, Merge, Replace, ReplacePartitions
 from statsig_staging.sources import TableObservation
-from statsig_staging.warehouses.base import TableSize, TableVersion, Traits, WriteStats
-from statsig_staging.warehouses.local import dialect, files, lake
+from statsig_staging.warehouses.base import (
+    SCRATCH,
+    CatalogEntry,
+    StoredFile,
+    TableSize,
+    TableVersion,
+    Traits,
+    WriteStats,
+)
+from statsig_staging.warehouses.local import compacting, dialect, files, lake, spills
 from statsig_staging.warehouses.local.drivers import (
     locked,
     mapped_errors,
@@ -30,19 +42,20 @@ from statsig_staging.warehouses.local.drivers import (
 from statsig_staging.warehouses.local.glances import blame, observe_file
 from statsig_staging.warehouses.local.merging import MergeSource
 from statsig_staging.warehouses.local.parquet import Copy, CopyQueue, copy_rows
+from statsig_staging.warehouses.local.spills import Spill, scratch_root
 from statsig_staging.warehouses.local.stamps import check_untouched, contents_of
 from statsig_staging.warehouses.local.statements import Statements
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-    from datetime import date
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from datetime import date, datetime
 
     import pyarrow as pa
     from pyiceberg.manifest import DataFile
     from pyiceberg.table import Table as IcebergTable
 
     from statsig_staging.config import LocalConnection
-    from statsig_staging.iceberg import WrittenFile
+    from statsig_staging.iceberg import Committed, WrittenFile
     from statsig_staging.plan import Batch, Read, Table, Write
     from statsig_staging.sources import SourceFile
     from statsig_staging.warehouses.base import Sighting, Stamp
@@ -74,7 +87,10 @@ class LocalWarehouse:
         self._unwritable = self._prepare()
         self._catalog = iceberg.open_catalog(self._path / "catalog.db", self._path)
         self._catalog.create_namespace_if_not_exists(connection.database)
-        self._spill = self._scratch()
+        self._scratch = scratch_root(
+            connection, self._root, self._path, writable=self._unwritable is None
+        )
+        self._spill = Spill(self._scratch)
         self._duckdb = self._connect()
         self._statements = Statements(self._catalog, connection.database, self._root)
 
@@ -102,24 +118,9 @@ class LocalWarehouse:
         if self._unwritable is not None:
             raise self._unwritable
 
-    def _scratch(self) -> Path:
-        if self._config.temp_directory is not None:
-            scratch = self._root / self._config.temp_directory
-        elif self._unwritable is not None:
-            scratch = Path(tempfile.gettempdir())
-        else:
-            scratch = self._path / ".tmp"
-        try:
-            scratch.mkdir(parents=True, exist_ok=True)
-            return Path(tempfile.mkdtemp(prefix="spill-", dir=scratch))
-        except OSError as error:
-            raise WarehouseError(
-                f"connection.temp_directory {scratch}: cannot be written ({error})"
-            ) from error
-
     def _connect(self) -> duckdb.DuckDBPyConnection:
         settings: dict[str, str | bool | int | float | list[str]] = {
-            "temp_directory": str(self._spill),
+            "temp_directory": str(self._spill.path),
             "preserve_insertion_order": False,
             "autoinstall_known_extensions": False,
             "partitioned_write_max_open_files": 1000,
@@ -140,7 +141,7 @@ class LocalWarehouse:
         """Close the connection and remove what it spilled."""
         self._duckdb.close()
         self._catalog.close()
-        shutil.rmtree(self._spill, ignore_errors=True)
+        self._spill.close()
 
     def observe(self, sighting: Sighting, known: Mapping[str, SourceFile]) -> TableObservation:
         """Return the files of a source table; files that are still as ``known`` are not opened."""
@@ -211,12 +212,15 @@ class LocalWarehouse:
     def _load(self, table: Table) -> IcebergTable | None:
         found = iceberg.load_table(self._catalog, self._config.database, table.name.catalog)
         if found is not None and found.location() != self._location(table):
-            raise WarehouseError(
-                f"table {self._config.database}.{table.name.catalog} lies at {found.location()}, not at "
-                f"{self._location(table)}; if the warehouse was moved, move it back or choose an empty "
-                "connection.path; otherwise choose another connection.database"
-            )
+            raise self._misplaced(table, found.location())
         return found
+
+    def _misplaced(self, table: Table, where: str) -> WarehouseError:
+        return WarehouseError(
+            f"table {self._config.database}.{table.name.catalog} lies at {where}, not at "
+            f"{self._location(table)}; if the warehouse was moved, move it back or choose an empty "
+            "connection.path; otherwise choose another connection.database"
+        )
 
     def _location(self, table: Table) -> str:
         return iceberg.location_of(self._table_folder(table))
@@ -296,9 +300,13 @@ class LocalWarehouse:
         return self._commit(write.target, change, touched, added, stamp, write.batches)
 
     def _drop(self, write: Drop) -> WriteStats:
-        if self._load(write.target) is not None:
-            self._catalog.drop_table((self._config.database, write.target.name.catalog))
-        shutil.rmtree(self._table_folder(write.target), ignore_errors=True)
+        name, folder = write.target.name.catalog, self._table_folder(write.target)
+        where = iceberg.metadata_locations(self._catalog, self._config.database).get(name)
+        if where is not None and not Path(iceberg.path_of(where)).is_relative_to(folder):
+            raise self._misplaced(write.target, where)
+        if where is not None:
+            self._catalog.drop_table((self._config.database, name))
+        shutil.rmtree(folder, ignore_errors=True)
         return WriteStats(statements=1)
 
     def put_rows(
@@ -388,20 +396,24 @@ class LocalWarehouse:
         committed = change.commit(
             remove=remove,
             add=add,
-            properties={"statsig_staging.load": stamp.load_id, "statsig_staging.step": stamp.step},
+            properties=_properties(stamp),
             tag=stamp.tag,
             keep_tags=stamp.keep_tags,
         )
-        for retired in committed.retired:
-            Path(retired).unlink(missing_ok=True)
-        found = self._load(target)
+        _remove(committed.retired)
         reads = [read for batch in batches for read in batch.reads]
-        return WriteStats(
-            rows=sum(file.rows for file in add),
-            bytes_written=sum(file.size for file in add),
+        return replace(
+            self._stats(target, committed, add),
             files_read=frozenset(file.path for read in reads for file in read.files),
             bytes_read=sum(read.bytes for read in reads),
             statements=len(batches),
+        )
+
+    def _stats(self, target: Table, committed: Committed, add: Sequence[WrittenFile]) -> WriteStats:
+        found = self._load(target)
+        return WriteStats(
+            rows=sum(file.rows for file in add),
+            bytes_written=sum(file.size for file in add),
             version=_version(found, committed.snapshot_id) if found is not None else None,
         )
 
@@ -432,7 +444,7 @@ class LocalWarehouse:
         place = self._folder / key
         with mapped_errors():
             place.parent.mkdir(parents=True, exist_ok=True)
-            with locked(place.with_name(f".{place.name}.lock")):
+            with locked(_lock_of(place)):
                 if self.get_object(key) != before:
                     return False
                 try:
@@ -443,6 +455,86 @@ class LocalWarehouse:
                     # A disk without room for another file has room for as many bytes in place of these.
                     overwrite(place, after)
         return True
+
+    def entries(self, experiment_id: str) -> tuple[CatalogEntry, ...]:
+        """Return the tables in the catalog that lie in an experiment's folder; none is opened."""
+        folder = self._folder / experiment_folder(experiment_id)
+        found = []
+        for name, where in iceberg.metadata_locations(self._catalog, self._config.database).items():
+            path = Path(iceberg.path_of(where))
+            if path.is_relative_to(folder):
+                place = TableName(catalog=name, folder=path.relative_to(folder).parts[0])
+                found.append(CatalogEntry(name=place, metadata=self._key(where)))
+        return tuple(found)
+
+    def _key(self, location: str) -> str:
+        return Path(iceberg.path_of(location)).relative_to(self._folder).as_posix()
+
+    def named_files(self, table: Table) -> frozenset[str]:
+        """Return the keys of all files that a table's metadata names, of every snapshot."""
+        found = self._load(table)
+        return frozenset(map(self._key, named_files(found))) if found is not None else frozenset()
+
+    def expire(self, table: Table, keep_tags: Iterable[str]) -> None:
+        """Forget the snapshots of a table under no kept tag, the current one aside, with their files."""
+        found = self._load(table)
+        if found is not None:
+            with mapped_errors():
+                _remove(TableChange.on(found).expire(keep_tags))
+
+    def compact(self, table: Table, stamp: Stamp) -> WriteStats | None:
+        """Put small files of a table together, and its manifests, in one commit that changes no row."""
+        found = self._load(table)
+        folder = self._table_folder(table) / "data"
+        with mapped_errors():
+            done = found and compacting.compact(
+                self._duckdb, found, folder, _properties(stamp), stamp.tag
+            )
+        if not done:
+            return None
+        committed, added = done
+        return self._stats(table, committed, added)
+
+    def list_files(self, prefix: str) -> tuple[StoredFile, ...]:
+        """Return every file below a folder of the staging folder."""
+        return tuple(spills.files_below(self._folder / prefix, self._folder))
+
+    def delete_files(self, keys: Iterable[str]) -> None:
+        """Remove files below the staging folder, and the folders that are empty then."""
+        with mapped_errors():
+            paths = [self._folder / key for key in keys]
+            _remove(paths)
+            _remove(_lock_of(path) for path in paths)
+            spills.remove_empty({path.parent for path in paths}, self._folder)
+
+    @contextmanager
+    def scratch(self) -> Iterator[LocalWarehouse]:
+        """Return a warehouse of the same sources with nothing staged, which is gone after the block."""
+        place = self._spill.path / "scratch"
+        other = LocalWarehouse(self._config.model_copy(update={"path": str(place)}), self._root)
+        try:
+            with self._statements.beside(SCRATCH, other._catalog, self._config.database):
+                yield other
+        finally:
+            other.close()
+            shutil.rmtree(place, ignore_errors=True)
+
+    def sweep_scratch(self, before: datetime) -> tuple[StoredFile, ...]:
+        """Remove what processes that are gone had spilled before a moment, and return what it was."""
+        return spills.sweep(self._scratch, before)
+
+
+def _lock_of(place: Path) -> Path:
+    return place.with_name(f".{place.name}.lock")
+
+
+def _remove(paths: Iterable[Path | str]) -> None:
+    for path in paths:
+        Path(path).unlink(missing_ok=True)
+
+
+def _properties(stamp: Stamp) -> dict[str, str]:
+    return {"statsig_staging.load": stamp.load_id, "statsig_staging.step": stamp.step}
 
 
 def _check_base(present: IcebergTable | None, stamp: Stamp) -> None:
