@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import statsig_staging as staging
 from statsig_staging.results import LoadStarted
-from tests import edits, kills
+from tests import boundaries, edits
 from tests.edits import DefinitionEdit, Definitions, Picks, SourceEdit
 from tests.strategies import SMALL, Scenario, drafts, scenarios
 from tests.worlds import NOW, Tables, World, compare_tables, plain_rows, read_tables, target
@@ -184,7 +184,7 @@ class Player:
             return
         asked = turn.command(self._world.scenario, turn.pick)
         if turn.kill_at is not None:
-            kills.load(self._world.folder, through, asked, kill_at=turn.kill_at)
+            boundaries.load(self._world.folder, through, at=turn.kill_at, **asked)
         with self._connect(turn) as engine:
             want = self._world.expected(through)
             if turn.meddling is not None and not self._meddle(engine, turn, asked):

@@ -45,9 +45,7 @@ class Boundaries:
         return watched
 
 
-def _load(
-    folder: str, through: str, asked: dict[str, Any], kill_at: int | None, answer: Any
-) -> None:
+def _load(folder: str, through: str, refresh: str, kill_at: int | None, answer: Any) -> None:
     found = Boundaries(kill_at)
     copy = found.around(parquet.copy_rows, "files")
     patched = setattr
@@ -65,16 +63,14 @@ def _load(
     project = staging.load_project(Path(folder))
     experiment = project.experiments[0].id
     with staging.connect(project, now=lambda: NOW) as engine:
-        engine.run(experiment, through=date.fromisoformat(through), **asked)
+        engine.run(experiment, refresh=refresh, through=date.fromisoformat(through))
     answer.send(found.passed)
 
 
-def load(
-    folder: Path, through: date, asked: dict[str, Any], kill_at: int | None = None
-) -> list[str] | None:
+def load(folder: Path, through: date, refresh: str, kill_at: int | None = None) -> list[str] | None:
     """Load in a child process; return the boundaries it passed, or None where it was killed."""
     receive, send = _FORKS.Pipe(duplex=False)
-    arguments = (str(folder), through.isoformat(), asked, kill_at, send)
+    arguments = (str(folder), through.isoformat(), refresh, kill_at, send)
     child = _FORKS.Process(target=_load, args=arguments)
     child.start()
     send.close()

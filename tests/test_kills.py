@@ -80,7 +80,7 @@ def world(tmp_path: Path) -> World:
     for day in range(3):
         world.add("exposures", [exposure(f"u{day}", GROUPS[day % 2], day, 1)])
         world.add("events", [event(f"u{unit}", day, 2, 1.5 + day) for unit in range(4)])
-    load(world.folder, START + timedelta(days=2), {"refresh": "incremental"})
+    load(world.folder, START + timedelta(days=2), "incremental")
     world.add("exposures", [exposure("u3", "test", 3, 1), exposure("u1", "control", 3, 2)])
     world.add("exposures", [exposure("u2", "test", 0, 5)])
     world.add("events", [event(f"u{unit}", 3, 2, 9.25) for unit in range(4)])
@@ -105,17 +105,17 @@ def play_kills(world: World, points: slice, refresh: str) -> None:
     warehouse, kept = world.folder / "warehouse", world.folder / "kept"
     shutil.copytree(warehouse, kept)
     before, through = published(world), START + timedelta(days=3)
-    passed = load(world.folder, through, {"refresh": refresh})
+    passed = load(world.folder, through, refresh)
     assert passed is not None
     after = published(world)
     for number in range(len(passed))[points]:
         shutil.rmtree(warehouse)
         shutil.copytree(kept, warehouse)
-        assert load(world.folder, through, {"refresh": refresh}, kill_at=number) is None
+        assert load(world.folder, through, refresh, kill_at=number) is None
         seen = published(world)
         assert seen in (before, after), f"half a load is visible after a kill {passed[number]}"
         assert seen == before or not is_interrupted(world)
-        assert load(world.folder, through, {"refresh": refresh}) is not None
+        assert load(world.folder, through, refresh) is not None
         with staging.connect(staging.load_project(world.folder), now=lambda: NOW) as engine:
             compare(world, engine, through)
             assert engine.status("123")[0].interrupted is None
@@ -135,21 +135,21 @@ def test_a_full_refresh_that_died_leaves_no_column_behind(world: World) -> None:
         experiment=replace(both.experiment, metrics=both.experiment.metrics[1:]),
         metric_definitions=both.metric_definitions[1:],
     )
-    passed = load(world.folder, through, {"refresh": "incremental"})
+    passed = load(world.folder, through, "incremental")
     world.scenario = one
     world.write_definition()
-    passed = load(world.folder, through, {"refresh": "full"})
+    passed = load(world.folder, through, "full")
     assert passed is not None
     world.scenario = both
     world.write_definition()
-    assert load(world.folder, through, {"refresh": "full"}) is not None
+    assert load(world.folder, through, "full") is not None
     world.scenario = one
     world.write_definition()
-    assert load(world.folder, through, {"refresh": "full"}, kill_at=len(passed) - 20) is None
+    assert load(world.folder, through, "full", kill_at=len(passed) - 20) is None
     world.scenario = both
     world.write_definition()
 
-    assert load(world.folder, through, {"refresh": "incremental"}) is not None
+    assert load(world.folder, through, "incremental") is not None
 
     with staging.connect(staging.load_project(world.folder), now=lambda: NOW) as engine:
         compare(world, engine, through)
