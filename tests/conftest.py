@@ -1,11 +1,17 @@
 """What every test may ask for: golden files, and leave to rewrite them."""
 
+import gc
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 GOLDEN = Path(__file__).parent / "golden"
+
+
+def pytest_configure() -> None:
+    """Collect garbage less often: loads make many small objects and few cycles."""
+    gc.set_threshold(50_000, 20, 100)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -15,6 +21,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="rewrite the golden files; the difference is to be read like code",
     )
+    parser.addoption(
+        "--sequences", type=int, default=0, help="how many more sequences of edits to play"
+    )
+    parser.addoption("--sequence-seed", type=int, default=1, help="which ones")
+
+
+SEQUENCES_AT_ONCE = 20
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Share the sequences that were asked for out in portions of (seed, number)."""
+    if "by_hand" in metafunc.fixturenames:
+        first = metafunc.config.getoption("--sequence-seed") * 1_000_000
+        count = metafunc.config.getoption("--sequences")
+        starts = range(0, count, SEQUENCES_AT_ONCE)
+        portions = [(first + start, min(SEQUENCES_AT_ONCE, count - start)) for start in starts]
+        metafunc.parametrize("by_hand", portions)
 
 
 @pytest.fixture

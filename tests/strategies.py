@@ -25,6 +25,8 @@ T = TypeVar("T")
 Layout = Literal["one file", "one file per day", "hive folders", "random split"]
 """How the rows of a source are spread over Parquet files."""
 
+UnitType = Literal["user_id", "device_id"]
+
 Clock = Literal["timestamp", "date", "midnight"]
 """What a metric source's timestamp column holds."""
 
@@ -46,6 +48,33 @@ class Expression:
         return self.python(fields)
 
 
+def times(factor: float) -> Expression:
+    """Return the amount times a number."""
+    return Expression(
+        f"amount * {factor}", lambda f: None if f["amount"] is None else f["amount"] * factor
+    )
+
+
+ALIAS = "half"
+HALVES = (times(0.5), times(0.25))
+"""What the alias may stand for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """Which of its columns a project takes a source's facts from; the tables hold two of each.
+
+    Attributes:
+        later: Whether the timestamp is the column that is a day ahead of the other.
+        swapped: Whether the columns of the two unit types have changed places.
+        regrouped: Whether the group is the column that is also the context ``tier``.
+    """
+
+    later: bool = False
+    swapped: bool = False
+    regrouped: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssignmentSource:
     """The rows of the assignment source and how its table is laid out."""
@@ -57,6 +86,17 @@ class AssignmentSource:
     integer_units: bool
     integer_groups: bool
     split_seed: int
+    sight: Sight = Sight()
+
+    def seen(self, row: Exposure, unit: UnitType) -> Exposure:
+        """Return a row as the project's column mapping has it."""
+        other = (unit == "device_id") != self.sight.swapped
+        return replace(
+            row,
+            unit=row.context.get("device") if other else row.unit,
+            group=row.context.get("tier") if self.sight.regrouped else row.group,
+            at=a_day_later(row.at) if self.sight.later else row.at,
+        )
 
     def table(self, rows: Iterable[Exposure] | None = None) -> pa.Table:
         """Return ``rows``, by default all of them, as the source's table holds them."""
@@ -71,6 +111,7 @@ class AssignmentSource:
                     [row.experiment_id for row in rows], pa.string()
                 ),
                 self.columns["at"]: pa.array([row.at for row in rows], pa.timestamp("us")),
+                LATER_COLUMN: pa.array([a_day_later(row.at) for row in rows], pa.timestamp("us")),
                 **{
                     column: pa.array([row.context.get(name) for row in rows], pa.string())
                     for name, column in CONTEXT_COLUMNS.items()
@@ -84,10 +125,10 @@ class AssignmentSource:
         source: dict[str, Any] = {
             "name": "exposures",
             "table": '"shop"."exposures"',
-            "timestamp": self.columns["at"],
+            "timestamp": LATER_COLUMN if self.sight.later else self.columns["at"],
             "experiment_id": self.columns["experiment"],
-            "group_id": self.columns["group"],
-            "units": {"user_id": self.columns["unit"]},
+            "group_id": CONTEXT_COLUMNS["tier"] if self.sight.regrouped else self.columns["group"],
+            "units": units_definition(self.columns["unit"], CONTEXT_COLUMNS["device"], self.sight),
         }
         if context:
             source["context"] = {name: CONTEXT_COLUMNS[name] for name in context}
@@ -111,6 +152,17 @@ class MetricSource:
     columns: Mapping[str, str]
     integer_units: bool
     split_seed: int
+    sight: Sight = Sight()
+    alias: Expression = HALVES[0]
+
+    def seen(self, row: Event, unit: UnitType) -> Event:
+        """Return a row as the project's column mapping has it."""
+        other = (unit == "device_id") != self.sight.swapped
+        return replace(
+            row,
+            unit=PAYERS[row.fields["flag"]] if other else row.unit,
+            at=a_day_later(row.at) if self.sight.later else row.at,
+        )
 
     def table(self, rows: Iterable[Event] | None = None) -> pa.Table:
         """Return ``rows``, by default all of them, as the source's table holds them."""
@@ -118,12 +170,15 @@ class MetricSource:
         unit_type = pa.int64() if self.integer_units else pa.string()
         at_type = pa.timestamp("us") if self.clock == "timestamp" else pa.date32()
         at = pa.array([row.at for row in rows], at_type)
+        later = pa.array([a_day_later(row.at) for row in rows], at_type)
         if self.clock == "midnight":
-            at = at.cast(pa.timestamp("us"))
+            at, later = at.cast(pa.timestamp("us")), later.cast(pa.timestamp("us"))
         return pa.table(
             {
                 self.columns["unit"]: ids([row.unit for row in rows], unit_type),
                 self.columns["at"]: at,
+                LATER_COLUMN: later,
+                PAYER_COLUMN: pa.array([PAYERS[row.fields["flag"]] for row in rows], pa.string()),
                 **{
                     name: pa.array([row.fields[name] for row in rows], type_)
                     for name, type_ in FIELD_TYPES.items()
@@ -137,9 +192,9 @@ class MetricSource:
         source: dict[str, Any] = {
             "name": self.name,
             "table": f'"shop"."{self.name}"',
-            "timestamp": self.columns["at"],
-            "units": {"user_id": self.columns["unit"]},
-            "columns": {"half": HALF.sql},
+            "timestamp": LATER_COLUMN if self.sight.later else self.columns["at"],
+            "units": units_definition(self.columns["unit"], PAYER_COLUMN, self.sight),
+            "columns": {ALIAS: self.alias.sql},
         }
         if self.declared_date:
             source["timestamp_is_date"] = True
@@ -156,6 +211,8 @@ class Scenario:
     assignment: AssignmentSource
     sources: Mapping[str, MetricSource]
     metric_definitions: tuple[Mapping[str, Any], ...] = field(repr=False)
+    unit: UnitType = "user_id"
+    threads: int | None = None
 
     @property
     def exposures(self) -> tuple[Exposure, ...]:
@@ -186,7 +243,7 @@ class Scenario:
         settings: dict[str, Any] = {
             "id": experiment.id,
             "assignment_source": "exposures",
-            "unit": "user_id",
+            "unit": self.unit,
             "start": experiment.start,
             "control": self.control,
             "metrics": [metric.name for metric in experiment.metrics],
@@ -200,9 +257,11 @@ class Scenario:
         layouts = {"exposures": self.assignment.layout} | {
             name: source.layout for name, source in self.sources.items()
         }
+        threads = {} if self.threads is None else {"threads": self.threads}
         return {
             "connection": {
                 "warehouse": "local",
+                **threads,
                 "path": "warehouse",
                 "folder": "statsig",
                 "database": "statsig_staging",
@@ -219,13 +278,30 @@ class Scenario:
 
 
 CONTEXT_COLUMNS = {"device": "device", "tier": "plan"}
+LATER_COLUMN = "a_day_later"
+PAYER_COLUMN = "payer"
+PAYERS = {True: "ios", False: "android", None: None}
+"""Flag of an event → its other unit."""
 FIELD_TYPES = {
     "event_name": pa.string(),
     "amount": pa.float64(),
     "qty": pa.int64(),
     "flag": pa.bool_(),
 }
-HALF = Expression("amount * 0.5", lambda f: None if f["amount"] is None else f["amount"] * 0.5)
+
+
+Moment = TypeVar("Moment", datetime, date)
+
+
+def a_day_later(at: Moment | None) -> Moment | None:
+    """Return the moment a day later."""
+    return None if at is None else at + timedelta(days=1)
+
+
+def units_definition(own: str, other: str, sight: Sight) -> dict[str, str]:
+    """Return unit type → column."""
+    own, other = (other, own) if sight.swapped else (own, other)
+    return {"user_id": own, "device_id": other}
 
 
 def ids(values: Sequence[str | None], type_: pa.DataType) -> pa.Array:
@@ -371,7 +447,7 @@ FILTERS = (
 VALUES = (
     Expression("amount", lambda f: f["amount"]),
     Expression("qty", lambda f: f["qty"]),
-    Expression("half", HALF.python),
+    Expression(ALIAS, HALVES[0].python),
     Expression("-amount", lambda f: None if f["amount"] is None else -f["amount"]),
     Expression("qty * 2", lambda f: None if f["qty"] is None else f["qty"] * 2),
     Expression("nullif(qty, 0)", lambda f: f["qty"] or None),
@@ -414,6 +490,7 @@ PARTITION_RULES = (
     PartitionRule(early=1),
     PartitionRule(late=1),
     PartitionRule(early=1, late=2),
+    PartitionRule(late=3),
 )
 STARTS = (date(2024, 2, 27), date(2023, 12, 29), date(2024, 6, 3))
 EVENT_NAMES = ("purchase", "purchase", "visit", "it's", "Purchase", "", None)
@@ -422,11 +499,32 @@ EXTREME_AMOUNTS = (0.0, -0.0, 0.1, -0.3, 1e-9, 1e12, -1e12, 3.5e11, float("nan")
 EXTREME_QUANTITIES = (0, 1, -1, 10**12, -(10**12), 2**31)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """How large a scenario may be.
+
+    Attributes:
+        days: Most days of the experiment.
+        exposures: Fewest and most exposures; fewer are drawn where that shows more.
+        events: Fewest and most events of a source.
+        sources: The metric sources; None for those that the metrics read.
+    """
+
+    days: int
+    exposures: tuple[Sequence[int], int]
+    events: tuple[Sequence[int], int]
+    sources: tuple[str, ...] | None = None
+
+
+LARGE = Size(days=8, exposures=((1, 10, 18, 18), 24), events=((0, 12, 20, 20), 28))
+SMALL = Size(days=5, exposures=((3, 8), 12), events=((0, 8, 8), 14), sources=("events", "orders"))
+
+
 @st.composite
-def scenarios(draw: st.DrawFn) -> Scenario:
-    """Experiments of up to eight days with few units and every trap the definitions know."""
+def scenarios(draw: st.DrawFn, size: Size = LARGE) -> Scenario:
+    """Experiments of a few days with few units and every trap the definitions know."""
     start = draw(st.sampled_from(STARTS))
-    length = draw(st.integers(1, 8))
+    length = draw(st.integers(1, size.days))
     days = oracle.days_between(start, start + timedelta(days=length - 1))
     outer_days = oracle.days_between(days[0] - timedelta(days=2), days[-1] + timedelta(days=2))
     integer_units, integer_groups = draw(st.booleans()), draw(st.integers(0, 3)) == 3
@@ -436,7 +534,7 @@ def scenarios(draw: st.DrawFn) -> Scenario:
     experiment_id = draw(st.sampled_from(("123", "Checkout_v2", "it's/1")))
 
     metrics, metric_definitions = draw(metric_lists())
-    source_names = sorted(
+    source_names = size.sources or sorted(
         {
             aggregate.source
             for metric in metrics
@@ -451,6 +549,7 @@ def scenarios(draw: st.DrawFn) -> Scenario:
             outer_days,
             units,
             groups,
+            size,
             integer_units=integer_units,
             integer_groups=integer_groups,
         )
@@ -458,7 +557,9 @@ def scenarios(draw: st.DrawFn) -> Scenario:
     moments = sorted({row.at for row in assignment.rows if row.at is not None})
     sources = {
         name: draw(
-            metric_sources(name, days, outer_days, units, moments, integer_units=integer_units)
+            metric_sources(
+                name, days, outer_days, units, moments, size, integer_units=integer_units
+            )
         )
         for name in source_names
     }
@@ -509,6 +610,7 @@ def assignment_sources(
     outer_days: Sequence[date],
     units: Sequence[str],
     groups: Sequence[str],
+    size: Size,
     *,
     integer_units: bool,
     integer_groups: bool,
@@ -530,14 +632,17 @@ def assignment_sources(
             }
         ),
     )
-    exposures = draw(st.lists(rows, min_size=draw(st.sampled_from((1, 10, 18, 18))), max_size=24))
+    fewest, most = size.exposures
+    exposures = draw(st.lists(rows, min_size=draw(st.sampled_from(fewest)), max_size=most))
     exposures += draw(st.lists(st.sampled_from(exposures), max_size=3))
+    partition = draw(st.sampled_from(PARTITION_RULES))
     return AssignmentSource(
         rows=tuple(
-            replace(row, partition=draw(partition_dates(row.at, outer_days))) for row in exposures
+            replace(row, partition=draw(partition_dates(row.at, outer_days, partition)))
+            for row in exposures
         ),
         layout=draw(st.sampled_from(LAYOUTS)),
-        partition=draw(st.sampled_from(PARTITION_RULES)),
+        partition=partition,
         columns=draw(st.sampled_from(ASSIGNMENT_COLUMNS)),
         integer_units=unit_column,
         integer_groups=integer_groups,
@@ -553,6 +658,7 @@ def metric_sources(
     outer_days: Sequence[date],
     units: Sequence[str],
     moments: Sequence[datetime],
+    size: Size,
     *,
     integer_units: bool,
 ) -> MetricSource:
@@ -586,18 +692,21 @@ def metric_sources(
             }
         ),
     )
-    events = draw(st.lists(rows, min_size=draw(st.sampled_from((0, 12, 20, 20))), max_size=28))
+    fewest, most = size.events
+    events = draw(st.lists(rows, min_size=draw(st.sampled_from(fewest)), max_size=most))
+    partition = draw(st.sampled_from(PARTITION_RULES))
     if events:
         events += draw(st.lists(st.sampled_from(events), max_size=3))
     return MetricSource(
         name=name,
         rows=tuple(
-            replace(row, partition=draw(partition_dates(row.at, outer_days))) for row in events
+            replace(row, partition=draw(partition_dates(row.at, outer_days, partition)))
+            for row in events
         ),
         clock=clock,
         declared_date=clock == "midnight" or (clock == "date" and draw(st.booleans())),
         layout=draw(st.sampled_from(LAYOUTS)),
-        partition=draw(st.sampled_from(PARTITION_RULES)),
+        partition=partition,
         columns=draw(st.sampled_from(METRIC_COLUMNS)),
         integer_units=unit_column,
         split_seed=draw(st.integers(0, 9)),
@@ -619,14 +728,92 @@ def moments_on(days: Sequence[date]) -> st.SearchStrategy[datetime]:
     return st.builds(datetime.combine, st.sampled_from(days), st.sampled_from(TIMES))
 
 
-def partition_dates(at: date | None, outer_days: Sequence[date]) -> st.SearchStrategy[date]:
-    """Partitions of a row: mostly its own day, or up to three days off."""
+NEARBY = (0,) * 14 + (-1, 1, -1, 1, -2, 2, 3)
+ARRIVALS = (0,) * 6 + (1, 1, 2, 2, 3, 3, -1, 4)
+"""How many days from its own a row lies; in a table laid out by arrival, mostly a few later."""
+
+
+def partition_dates(
+    at: date | None, outer_days: Sequence[date], rule: PartitionRule | None
+) -> st.SearchStrategy[date]:
+    """Partitions of a row: mostly its own day, or up to a few days off."""
     if at is None:
         return st.sampled_from(outer_days)
     own = at.date() if isinstance(at, datetime) else at
-    return st.sampled_from((0,) * 14 + (-1, 1, -1, 1, -2, 2, 3)).map(
-        lambda days: own + timedelta(days=days)
-    )
+    offsets = ARRIVALS if rule == PartitionRule(late=3) else NEARBY
+    return st.sampled_from(offsets).map(lambda days: own + timedelta(days=days))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """An aggregate: for the oracle, and as a project defines it."""
+
+    kind: AggregateKind
+    source: str
+    where: Expression | None = None
+    value: Expression | None = None
+
+    def aggregate(self, alias: Expression) -> oracle.Aggregate:
+        """Return it for the oracle, where the source's alias stands for ``alias``."""
+        named = self.value is not None and self.value.sql == ALIAS
+        return oracle.Aggregate(
+            kind=self.kind,
+            source=self.source,
+            where=self.where or oracle.always,
+            value=alias if named else self.value,
+        )
+
+    def definition(self) -> dict[str, Any]:
+        """Return it as a project defines it."""
+        found: dict[str, Any] = {"type": self.kind, "source": self.source}
+        found |= {"value": self.value.sql} if self.value else {}
+        return found | ({"filter": self.where.sql} if self.where else {})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A metric: for the oracle, and as a project defines it."""
+
+    name: str
+    type: MetricType
+    sides: tuple[Side, ...]
+
+    def metric(self, aliases: Mapping[str, Expression]) -> oracle.OracleMetric:
+        """Return it for the oracle, where the sources' aliases stand for these expressions."""
+        found = [side.aggregate(aliases.get(side.source, HALVES[0])) for side in self.sides]
+        return oracle.OracleMetric(
+            name=self.name,
+            type=self.type,
+            numerator=found[0],
+            denominator=found[1] if len(found) > 1 else None,
+        )
+
+    def definition(self) -> dict[str, Any]:
+        """Return it as a project defines it."""
+        if self.type == "ratio":
+            numerator, denominator = (side.definition() for side in self.sides)
+            return {
+                "name": self.name,
+                "type": self.type,
+                "numerator": numerator,
+                "denominator": denominator,
+            }
+        return {"name": self.name, **self.sides[0].definition(), "type": self.type}
+
+
+@st.composite
+def drafts(draw: st.DrawFn, index: int) -> Draft:
+    """Draw a metric; its name ends in ``index``."""
+    kind = draw(st.sampled_from(METRIC_TYPES))
+    sides: tuple[Side, ...]
+    if kind == "ratio":
+        sides = (
+            draw(aggregates(("sum", "count", "unit_count"))),
+            draw(aggregates(("count", "sum", "unit_count"))),
+        )
+    else:
+        sides = (draw(aggregates(("sum",) if kind == "mean" else (kind,))),)
+    return Draft(name=f"{kind}_{index}", type=kind, sides=sides)
 
 
 @st.composite
@@ -634,37 +821,20 @@ def metric_lists(
     draw: st.DrawFn,
 ) -> tuple[tuple[oracle.OracleMetric, ...], tuple[dict[str, Any], ...]]:
     """One to four metrics: for the oracle, and as a project defines them."""
-    kinds = draw(st.lists(st.sampled_from(METRIC_TYPES), min_size=1, max_size=4))
-    metrics, definitions = [], []
-    for index, kind in enumerate(kinds):
-        name = f"{kind}_{index}"
-        if kind == "ratio":
-            numerator, upper = draw(aggregates(("sum", "count", "unit_count")))
-            denominator, lower = draw(aggregates(("count", "sum", "unit_count")))
-            definition = {"name": name, "type": kind, "numerator": upper, "denominator": lower}
-        else:
-            numerator, settings = draw(aggregates(("sum",) if kind == "mean" else (kind,)))
-            denominator, definition = None, {"name": name, **settings, "type": kind}
-        metrics.append(
-            oracle.OracleMetric(name=name, type=kind, numerator=numerator, denominator=denominator)
-        )
-        definitions.append(definition)
-    return tuple(metrics), tuple(definitions)
+    found = [draw(drafts(index)) for index in range(draw(st.integers(1, 4)))]
+    return (
+        tuple(draft.metric({}) for draft in found),
+        tuple(draft.definition() for draft in found),
+    )
 
 
 @st.composite
-def aggregates(
-    draw: st.DrawFn, kinds: Sequence[AggregateKind]
-) -> tuple[oracle.Aggregate, dict[str, Any]]:
-    """An aggregate of one of the kinds: for the oracle, and as a project defines it."""
+def aggregates(draw: st.DrawFn, kinds: Sequence[AggregateKind]) -> Side:
+    """An aggregate of one of the kinds."""
     kind = draw(st.sampled_from(kinds))
-    source = draw(st.sampled_from(("events", "orders")))
-    where = draw(st.none() | st.sampled_from(FILTERS))
-    value = draw(st.sampled_from(VALUES)) if kind == "sum" else None
-    definition: dict[str, Any] = {"type": kind, "source": source}
-    definition |= {"value": value.sql} if value else {}
-    definition |= {"filter": where.sql} if where else {}
-    aggregate = oracle.Aggregate(
-        kind=kind, source=source, where=where or oracle.always, value=value
+    return Side(
+        kind=kind,
+        source=draw(st.sampled_from(("events", "events", "orders"))),
+        where=draw(st.none() | st.sampled_from(FILTERS)),
+        value=draw(st.sampled_from(VALUES)) if kind == "sum" else None,
     )
-    return aggregate, definition

@@ -1,7 +1,6 @@
 """A load may be killed at any instant: what was published stays whole, and the next run repairs."""
 
 import json
-import random
 import shutil
 from dataclasses import replace
 from datetime import date, datetime, time, timedelta
@@ -78,7 +77,7 @@ def scenario() -> Scenario:
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     """A project with three days loaded, then a fourth day, a late exposure and a restated day."""
-    world = World.begin(scenario(), tmp_path / "project", random.Random(1))
+    world = World.begin(scenario(), tmp_path / "project")
     for day in range(3):
         world.add("exposures", [exposure(f"u{day}", GROUPS[day % 2], day, 1)])
         world.add("events", [event(f"u{unit}", day, 2, 1.5 + day) for unit in range(4)])
