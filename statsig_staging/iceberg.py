@@ -280,6 +280,14 @@ class _Overwrite(_OverwriteFiles):
     """
 
     merge_at = MANY_MANIFESTS
+    unused: frozenset[str] = frozenset()
+    """Manifests that were written and then put into another one; pyiceberg 0.12 leaves them lying."""
+
+    def _manifests(self) -> list[ManifestFile]:
+        found = super()._manifests()
+        named = {manifest.manifest_path for manifest in found}
+        self.unused = frozenset(self._written_manifests) - named
+        return found
 
     def _existing_manifests(self) -> list[ManifestFile]:
         return [manifest for manifest in super()._existing_manifests() if is_alive(manifest)]
@@ -397,7 +405,8 @@ class TableChange:
         """
         metadata = self._transaction.table_metadata
         files = [_data_file(file, self.schema, metadata.spec()) for file in add]
-        with self._producer(properties, merge_at) as snapshot:
+        snapshot = self._producer(properties, merge_at)
+        with snapshot:
             for file in remove:
                 snapshot.delete_data_file(file)
             for file in files:
@@ -408,7 +417,8 @@ class TableChange:
         if keep_tags is not None:
             retired = self._expire({tag, *keep_tags})
         self._transaction.commit_transaction()
-        return Committed(snapshot_id=snapshot.snapshot_id, retired=retired)
+        unused = tuple(path_of(manifest) for manifest in sorted(snapshot.unused))
+        return Committed(snapshot_id=snapshot.snapshot_id, retired=(*retired, *unused))
 
     def expire(self, keep_tags: Iterable[str]) -> tuple[str, ...]:
         """Commit, without a new snapshot, that only the current one and those under some tags stay.

@@ -405,6 +405,27 @@ def test_many_manifests_become_few(lab: Lab) -> None:
     assert lab.units() == [f"u{number:03}" for number in range(30)]
 
 
+def test_manifests_that_became_one_are_retired(lab: Lab) -> None:
+    """Also those of the commit itself: nothing lies there in the end that no snapshot names."""
+    lab.append(lab.new(), row("u00"))
+
+    for number in range(1, 2 * iceberg.MANY_MANIFESTS + 2):
+        change = lab.change()
+        done = change.commit(
+            add=[lab.file(change, row(f"u{number:02}"))],
+            properties={},
+            tag="load-a",
+            keep_tags=(),
+        )
+        for path in done.retired:
+            Path(path).unlink()
+
+    on_disk = {str(path) for path in lab.folder.rglob("*.avro")}
+    named = {iceberg.path_of(name) for name in named_files(lab.table)}
+    assert on_disk == {name for name in named if name.endswith(".avro")}
+    assert len(lab.units()) == 2 * iceberg.MANY_MANIFESTS + 2
+
+
 def test_dead_manifests_are_left_behind(lab: Lab) -> None:
     """A table whose one file is replaced again and again has two manifests: the new file, the old one."""
     lab.append(lab.new(), row("u0"))

@@ -493,6 +493,7 @@ class LocalWarehouse:
         if not done:
             return None
         committed, added = done
+        _remove(committed.retired)
         return self._stats(table, committed, added)
 
     def list_files(self, prefix: str) -> tuple[StoredFile, ...]:
