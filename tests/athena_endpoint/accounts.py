@@ -12,10 +12,10 @@ import boto3
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from moto.iam.models import get_account_id_from, iam_backends
-from pyiceberg.catalog.glue import GlueCatalog
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from tests.athena_endpoint.executions import Executions
+from tests.athena_endpoint.glue import InnerGlue
 from tests.athena_endpoint.storage import Storage
 from tests.athena_endpoint.workgroups import WorkGroups
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from botocore.awsrequest import AWSPreparedRequest
     from mypy_boto3_glue import GlueClient
+    from pyiceberg.catalog.glue import GlueCatalog
 
 REGION = "us-east-1"
 
@@ -104,6 +105,7 @@ class Accounts:
 
     def __init__(self, glue: WSGIApplication) -> None:
         self._glue = glue
+        self._session = boto3.Session()
         self._accounts: dict[tuple[str, str], Account] = {}
         self._lock = threading.Lock()
 
@@ -116,8 +118,10 @@ class Accounts:
             return self._accounts[key]
 
     def _new(self, account: str, region: str) -> Account:
+        from pyiceberg.catalog.glue import GlueCatalog
+
         credentials = new_credentials(account)
-        client = boto3.Session().client(
+        client = self._session.client(
             "glue",
             region_name=region,
             endpoint_url="http://inside",
@@ -125,16 +129,17 @@ class Accounts:
             aws_secret_access_key=credentials.secret_key,
         )
         client.meta.events.register("before-send.glue", self._send)  # type: ignore[arg-type]
+        glue: Any = InnerGlue(client, account, region)
         catalog = GlueCatalog(
             "endpoint",
-            client=client,
+            client=glue,
             **{
                 "py-io-impl": "tests.athena_endpoint.fileio.StoredFileIO",
                 "endpoint.account": account,
             },
         )
         return Account(
-            id=account, region=region, storage=Storage(account), glue=client, catalog=catalog
+            id=account, region=region, storage=Storage(account), glue=glue, catalog=catalog
         )
 
     def _send(self, request: AWSPreparedRequest, **_: Any) -> AWSResponse:

@@ -66,7 +66,8 @@ def without_comments(sql: str) -> str:
 
 def matched(pattern: str, sql: str) -> re.Match[str] | None:
     """Return the match of a pattern in which ``NAME`` stands for a table's name."""
-    return re.match(pattern.replace("NAME", f"({_NAME})") + r"\s*$", sql, re.IGNORECASE | re.DOTALL)
+    expression = re.sub(r"\bNAME\b", lambda _: f"({_NAME})", pattern)
+    return re.match(expression + r"\s*$", sql, re.IGNORECASE | re.DOTALL)
 
 
 def create_database(session: Session, sql: str) -> None:

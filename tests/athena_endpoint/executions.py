@@ -95,6 +95,7 @@ class Execution:
     history: list[tuple[str, float]] = field(default_factory=list)
     effects: int = 0
     stopped: threading.Event = field(default_factory=threading.Event)
+    ended: threading.Event = field(default_factory=threading.Event)
     _interrupts: list[Callable[[], None]] = field(default_factory=list)
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _committing: bool = False
@@ -112,6 +113,7 @@ class Execution:
                 self.began = now
             if state.terminal:
                 self.completed = now
+                self.ended.set()
 
     def stop(self) -> None:
         """Ask for the end; what is being committed is no longer stopped."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import functools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 
 REGION = "us-east-1"
 DATABASE = "shop"
+
+
+@functools.cache
+def _session() -> Any:
+    """Return a session whose models are loaded once."""
+    import boto3
+
+    return boto3.Session()
 
 
 @dataclass(kw_only=True)
@@ -61,12 +69,11 @@ class Aws:
 
     def client(self, service: str, *, retries: bool = False) -> Any:
         """Return a client of boto3; without retries, a fault is seen as it came."""
-        import boto3
         from botocore.config import Config
 
         if (service, retries) not in self._clients:
             attempts = {"max_attempts": 4 if retries else 1, "mode": "standard"}
-            self._clients[service, retries] = boto3.Session().client(
+            self._clients[service, retries] = _session().client(
                 service,
                 endpoint_url=self.endpoint.url,
                 config=Config(retries=attempts, max_pool_connections=60),  # type: ignore[arg-type]
@@ -90,14 +97,11 @@ class Aws:
         Raises:
             TimeoutError: If it does not end.
         """
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            found = self.client("athena").get_query_execution(QueryExecutionId=execution_id)
-            execution: dict[str, Any] = found["QueryExecution"]
-            if execution["Status"]["State"] not in {"QUEUED", "RUNNING"}:
-                return execution
-            time.sleep(0.005)
-        raise TimeoutError(execution_id)
+        if not self.account.executions.get(execution_id).ended.wait(seconds):
+            raise TimeoutError(execution_id)
+        found = self.client("athena").get_query_execution(QueryExecutionId=execution_id)
+        execution: dict[str, Any] = found["QueryExecution"]
+        return execution
 
     def run(self, sql: str, **more: Any) -> dict[str, Any]:
         """Run a statement to its end, which has to be SUCCEEDED.
@@ -148,6 +152,14 @@ class Aws:
             f"location = '{self.place(name)}', format = 'PARQUET'{by}) AS {select}"
         )
 
+    def prepare(self) -> None:
+        """Create the bucket and the database."""
+        from moto.glue.models import glue_backends
+        from moto.s3.models import s3_backends
+
+        s3_backends[self.id]["aws"].create_bucket(self.bucket, REGION)
+        glue_backends[self.id][REGION].create_database(DATABASE, {"Name": DATABASE})
+
     def close(self) -> None:
         """Close the clients, and let go of everything that is held back."""
         self.endpoint.holds.clear(self.id)
@@ -169,8 +181,7 @@ def athena_endpoint() -> Iterator[Endpoint]:
 def aws(athena_endpoint: Endpoint) -> Iterator[Aws]:
     """Return an AWS account that nobody used before, with a bucket and a database."""
     account = Aws(endpoint=athena_endpoint, credentials=athena_endpoint.new_account())
-    account.client("s3").create_bucket(Bucket=account.bucket)
-    account.client("glue").create_database(DatabaseInput={"Name": DATABASE})
+    account.prepare()
     yield account
     account.close()
 

@@ -31,9 +31,6 @@ from tests.athena_endpoint.failures import CallError
 from tests.athena_endpoint.faults import FaultKind, Faults, Rule, error_of, speaks_json, xml_of
 from tests.athena_endpoint.glue import VersionedGlue, answer
 from tests.athena_endpoint.holds import Holds
-from tests.athena_endpoint.protocol import Protocol
-from tests.athena_endpoint.runner import Runner
-from tests.athena_endpoint.session import Engine
 from tests.athena_endpoint.storage import Copies
 
 if TYPE_CHECKING:
@@ -42,6 +39,7 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
     from tests.athena_endpoint.accounts import Account
+    from tests.athena_endpoint.athena import Athena
     from tests.athena_endpoint.requests import Incoming
 
 
@@ -63,6 +61,19 @@ class _Handler(MotoRequestHandler):
         """Say nothing: connections end on purpose here."""
 
 
+class _Moto(DomainDispatcherApplication):
+    """moto's services; it looks a host up in the file system for each request, here once."""
+
+    def __init__(self) -> None:
+        super().__init__(create_backend_app)
+        self._known: dict[str | None, Any] = {}
+
+    def get_backend_for_host(self, host: str | None) -> Any:
+        if host not in self._known:
+            self._known[host] = super().get_backend_for_host(host)
+        return self._known[host]
+
+
 class Endpoint:
     """An AWS endpoint whose Athena executes.
 
@@ -72,15 +83,16 @@ class Endpoint:
     """
 
     def __init__(self, port: int = 0, *, at_once: int = 8) -> None:
-        self._moto: WSGIApplication = DomainDispatcherApplication(create_backend_app)
+        self._moto: WSGIApplication = _Moto()
         self._glue = VersionedGlue(self._moto, requests.account_and_region)
         self.copies: Copies = Copies()
-        self.engine: Engine = Engine(self.copies)
         self.holds: Holds = Holds()
         self.faults: Faults = Faults()
         self.calls: CallLog = CallLog()
         self.accounts = Accounts(self._glue)
-        self._protocol = Protocol(Runner(self.engine, self.holds, at_once))
+        self._at_once = at_once
+        self._loading = threading.Lock()
+        self._athena: Athena | None = None
         self._server = make_server(
             "127.0.0.1", port, self._application, threaded=True, request_handler=_Handler
         )
@@ -94,16 +106,27 @@ class Endpoint:
         return f"http://127.0.0.1:{self._server.server_port}"
 
     def start(self) -> Self:
-        """Begin to answer."""
+        """Begin to answer; Athena itself is loaded meanwhile, and the first call to it waits for that."""
         self._thread.start()
+        threading.Thread(target=lambda: self.athena, name="athena-loading", daemon=True).start()
         return self
+
+    @property
+    def athena(self) -> Athena:
+        """Athena: its API and its engine."""
+        with self._loading:
+            if self._athena is None:
+                from tests.athena_endpoint.athena import Athena
+
+                self._athena = Athena(self.copies, self.holds, self._at_once)
+            return self._athena
 
     def stop(self) -> None:
         """Stop answering and delete what was kept."""
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
-        self.engine.close()
+        self.athena.close()
         self.copies.close()
 
     def __enter__(self) -> Self:
@@ -175,9 +198,8 @@ class Endpoint:
         return _refuse(call, error, start)
 
     def _serve(self, call: Incoming, environ: WSGIEnvironment, start: _Seen) -> Iterable[bytes]:
-        operation = (
-            self._protocol.operations.get(call.operation) if call.service == "athena" else None
-        )
+        operations = self.athena.operations if call.service == "athena" else {}
+        operation = operations.get(call.operation)
         if operation is not None:
             account = self.accounts.of(call.account, call.region)
             try:

@@ -39,13 +39,15 @@ class Engine:
                 "partitioned_write_max_open_files": "1000",
             },
         )
+        self._database.execute("SET GLOBAL TimeZone = 'UTC'")
+        # For all connections, where the embedded warehouse has them for one.
+        for macro in dialect.MACROS:
+            if " MACRO " in macro:
+                self._database.execute(macro.replace(" TEMP MACRO ", " MACRO "))
 
     def connect(self) -> DuckDBPyConnection:
-        """Return a connection with the macros that translated SQL calls."""
-        connection = self._database.cursor()
-        for macro in dialect.MACROS:
-            connection.execute(macro)
-        return connection
+        """Return a connection of its own, with the macros that translated SQL calls."""
+        return self._database.cursor()
 
     def close(self) -> None:
         """Close the database."""
@@ -109,11 +111,6 @@ class Session:
     def add(self, name: str, table: Any) -> None:
         """Make an Arrow table known to DuckDB."""
         self._connection.register(name, table)
-
-    def define(self, name: str, function: Any, parameters: list[Any], returns: Any) -> None:
-        """Make a Python function known to DuckDB; null stays null."""
-        with contextlib.suppress(duckdb.NotImplementedException, duckdb.CatalogException):
-            self._connection.create_function(name, function, parameters, returns)
 
     def new_name(self, prefix: str) -> str:
         """Return a name that nothing in this session has."""
@@ -214,4 +211,6 @@ def refusal(error: UnsupportedSqlError) -> Exception:
     """Return what a statement fails with that the translation refuses."""
     if "of the literal zero" in str(error):
         return failed("DIVISION_BY_ZERO", "Division by zero")
+    if "it mixes" in str(error) or "it takes numbers, not" in str(error):
+        return failed("TYPE_MISMATCH", f"line 1:1: {error}")
     return known(str(error)) or failed("NOT_SUPPORTED", f"this endpoint cannot run it: {error}")

@@ -10,11 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyiceberg.io.pyarrow import (
-    compute_statistics_plan,
-    data_file_statistics_from_parquet_metadata,
-    parquet_path_to_id_mapping,
-)
 from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
 from pyiceberg.transforms import (
     BucketTransform,
@@ -110,11 +105,13 @@ def write(session: Session, layout: Layout, sql: str) -> Written:
         f"CAST(q.c{n} AS {duckdb_of(field.field_type)}) AS {quoted(field.name)}"
         for n, field in enumerate(fields)
     ]
-    keys = [
-        f"{_partition_value(session, layout, field)} AS {quoted(_key(n))}"
-        for n, field in enumerate(layout.spec.fields)
-    ]
     typed = f"SELECT {', '.join(selected)} FROM ({sql}) AS q({names})"
+    if any(isinstance(field.transform, BucketTransform) for field in layout.spec.fields):
+        rows_ = session.new_name("rows")
+        session.run(f"CREATE TEMP TABLE {rows_} AS {typed}")
+        typed = f"SELECT * FROM {rows_}"
+    parts = [_partition_value(session, layout, field, typed) for field in layout.spec.fields]
+    keys = [f"{part.value} AS {quoted(_key(n))}" for n, part in enumerate(parts)]
     options = [
         "FORMAT parquet",
         f"COMPRESSION {_CODECS.get(layout.properties.get('write.parquet.compression-codec', 'zstd'), 'zstd')}",
@@ -123,7 +120,8 @@ def write(session: Session, layout: Layout, sql: str) -> Written:
     ]
     target = folder / ("parts" if keys else "part.parquet")
     if keys:
-        typed = f"SELECT *, {', '.join(keys)} FROM ({typed}) AS w"
+        joined = "".join(part.join for part in parts)
+        typed = f"SELECT w.*, {', '.join(keys)} FROM ({typed}) AS w{joined}"
         listed = ", ".join(quoted(_key(n)) for n in range(len(keys)))
         options.append(f"PARTITION_BY ({listed})")
     # DuckDB sees the constraint on a partition's name only here: no column may be called like it.
@@ -171,14 +169,25 @@ def _id(field_id: int, kind: IcebergType) -> str:
     return f"{{__duckdb_field_id: {field_id}, {inner}}}"
 
 
-def _partition_value(session: Session, layout: Layout, field: PartitionField) -> str:
-    """Return DuckDB's expression of a partition value as Iceberg keeps it.
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A partition value in DuckDB's SQL, and the join that brings it where there is one."""
 
-    https://iceberg.apache.org/spec/#partition-transforms
-    """
+    value: str
+    join: str = ""
+
+
+def _partition_value(session: Session, layout: Layout, field: PartitionField, typed: str) -> _Part:
+    """Return a partition value as Iceberg keeps it: https://iceberg.apache.org/spec/#partition-transforms"""
     source = layout.schema.find_field(field.source_id)
     column, kind = f"w.{quoted(source.name)}", source.field_type
-    match field.transform:
+    if isinstance(field.transform, BucketTransform):
+        return _bucket(session, field.transform, source.name, kind, typed)
+    return _Part(_computed(field.transform, column, kind))
+
+
+def _computed(transform: Transform[Any, Any], column: str, kind: IcebergType) -> str:
+    match transform:
         case IdentityTransform():
             return _kept(column, kind)
         case YearTransform():
@@ -194,11 +203,9 @@ def _partition_value(session: Session, layout: Layout, field: PartitionField) ->
         case TruncateTransform() as truncate if isinstance(kind, (IntegerType, LongType)):
             w = truncate.width
             return f"{column} - ((({column} % {w}) + {w}) % {w})"
-        case BucketTransform() as bucket:
-            return _bucket(session, bucket, column, kind)
         case _:
             pass
-    raise failed("NOT_SUPPORTED", f"this endpoint writes no partitions by {field.transform}")
+    raise failed("NOT_SUPPORTED", f"this endpoint writes no partitions by {transform}")
 
 
 def _kept(column: str, kind: IcebergType) -> str:
@@ -211,24 +218,24 @@ def _kept(column: str, kind: IcebergType) -> str:
             return column
 
 
-def _bucket(session: Session, bucket: BucketTransform[Any], column: str, kind: IcebergType) -> str:
-    of = bucket.transform(kind)
-    name = f"bucket_{bucket.num_buckets}_{type(kind).__name__.lower()}"
-    session.define(name, of, [_python_type(kind)], "INTEGER")
-    return f"{name}({_kept(column, kind)})"
-
-
-def _python_type(kind: IcebergType) -> str:
-    match kind:
-        case DateType():
-            return "INTEGER"
-        case TimestampType() | TimestamptzType():
-            return "BIGINT"
-        case IntegerType() | LongType() | StringType() | BinaryType() | DecimalType():
-            return duckdb_of(kind)
-        case _:
-            pass
-    raise failed("NOT_SUPPORTED", f"cannot bucket by {kind}")
+def _bucket(
+    session: Session,
+    transform: BucketTransform[Any],
+    name: str,
+    kind: IcebergType,
+    typed: str,
+) -> _Part:
+    """Return a bucket number: pyiceberg computes those of the distinct values, DuckDB looks them up."""
+    of = transform.transform(kind)
+    value = _kept(f"w.{quoted(name)}", kind)
+    distinct = session.rows(
+        f"SELECT DISTINCT {value} FROM ({typed}) AS w WHERE {value} IS NOT NULL"
+    )
+    values = [row[0] for row in distinct]
+    view = session.new_name("buckets")
+    numbers = pa.array([of(found) for found in values], pa.int32())
+    session.add(view, pa.table({"value": pa.array(values), "bucket": numbers}))
+    return _Part(f"{view}.bucket", f" LEFT JOIN {view} ON {view}.value = {value}")
 
 
 def _stored(value: str | None, transform: Transform[Any, Any], kind: IcebergType) -> Any:
@@ -250,6 +257,13 @@ def _stored(value: str | None, transform: Transform[Any, Any], kind: IcebergType
 
 
 def _data_file(session: Session, layout: Layout, row: Mapping[str, Any]) -> DataFile:
+    # With pandas installed, pyarrow's data sets bring it along: a second that a start need not wait for.
+    from pyiceberg.io.pyarrow import (
+        compute_statistics_plan,
+        data_file_statistics_from_parquet_metadata,
+        parquet_path_to_id_mapping,
+    )
+
     path = Path(str(row["filename"]))
     keys = row.get("partition_keys") or {}
     values = []
