@@ -72,7 +72,7 @@ class Aws:
         from botocore.config import Config
 
         if (service, retries) not in self._clients:
-            attempts = {"max_attempts": 4 if retries else 1, "mode": "standard"}
+            attempts = {"total_max_attempts": 4 if retries else 1, "mode": "standard"}
             self._clients[service, retries] = _session().client(
                 service,
                 endpoint_url=self.endpoint.url,
