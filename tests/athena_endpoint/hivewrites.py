@@ -101,6 +101,7 @@ def write(session: Session, sql: str, target: Target) -> WrittenFiles:
             "HIVE_TOO_MANY_OPEN_PARTITIONS",
             f"Exceeded limit of {MOST_PARTITIONS} open writers for partitions/buckets",
         )
+    session.hive_files = [uri for uri, _ in written]
     return WrittenFiles(written, sum(int(row[1]) for row in rows))
 
 

@@ -110,9 +110,6 @@ def iceberg_properties(properties: Mapping[str, Any], known: frozenset[str]) -> 
         "format-version": "2",
         "write.format.default": "parquet",
         "write.parquet.compression-codec": codec,
-        "write.delete.mode": "merge-on-read",
-        "write.update.mode": "merge-on-read",
-        "write.merge.mode": "merge-on-read",
         **own,
     }
 

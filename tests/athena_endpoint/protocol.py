@@ -74,7 +74,7 @@ class Protocol:
         sql = asked.get("QueryString") or ""
         given = asked.get("ExecutionParameters") or ()
         context = asked.get("QueryExecutionContext") or {}
-        database = str(context.get("Database") or "default").lower()
+        database = str(context.get("Database") or "default").strip("`").lower()
         statement = self._read(account, group, sql, given)
         _check_tables(account, statement, database)
         settings = account.settings

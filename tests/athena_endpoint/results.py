@@ -74,16 +74,24 @@ def of_count(session: Session, count: int) -> Outcome:
     kind = session.execution.request.statement.kind
     suffix = ".csv" if kind in {Kind.UPDATE, Kind.DELETE, Kind.MERGE} else ""
     location = session.execution.request.location
+    manifest = None
+    if session.hive_files is not None:
+        # Measured: a manifest lists the files of writes to Hive tables, and there is none for Iceberg's.
+        manifest = _put(session, "-manifest.csv", _lines(session.hive_files))
     if kind is Kind.CTAS and location is not None:
         where: str | None = f"{location}tables/{session.execution.id}"
     else:
         where = _put(session, suffix, b"")
-    return Outcome(columns=[_ROWS_COLUMN], update_count=count, location=where)
+    return Outcome(columns=[_ROWS_COLUMN], update_count=count, location=where, manifest=manifest)
+
+
+def _lines(files: Sequence[str]) -> bytes:
+    return "".join(f"{file}\n" for file in files).encode()
 
 
 def of_files(session: Session, files: Sequence[str]) -> Outcome:
     """Write the manifest of an UNLOAD."""
-    manifest = _put(session, "-manifest.csv", "".join(f"{file}\n" for file in files).encode())
+    manifest = _put(session, "-manifest.csv", _lines(files))
     location = session.execution.request.location
     where = f"{location}{session.execution.id}" if location else None
     return Outcome(columns=[], location=where, manifest=manifest)

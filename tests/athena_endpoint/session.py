@@ -65,6 +65,7 @@ class Session:
         before_commit: Callable[[], None],
     ) -> None:
         self.placed: dict[str, Mapping[str, str]] = {}
+        self.hive_files: list[str] | None = None
         self._before_commit = before_commit
         self.account = account
         self.execution = execution
