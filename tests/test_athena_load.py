@@ -94,6 +94,11 @@ def test_ten_million_rows(aws: Aws) -> None:
     found = aws.rows("SELECT count(*), min(id), max(id), count(DISTINCT name) FROM big")
     assert found == [("10000000", "1", "10000000", "1000")]
     assert aws.count("DELETE FROM big WHERE id % 1000 = 0") == 10_000
+    limited = {"BytesScannedCutoffPerQuery": 10_000_000}
+    aws.client("athena").create_work_group(Name="limited", Configuration=limited)
+    status = aws.wait(aws.start("SELECT sum(id) FROM big", WorkGroup="limited"))["Status"]
+    assert status["State"] == "CANCELLED"
+    assert "Bytes scanned limit" in status["StateChangeReason"]
     ((size,),) = aws.rows('SELECT sum(file_size_in_bytes) FROM "big$files"')
     grown = memory() - before
     print(f"10,000,000 rows in {took:.1f} s, {int(str(size)) // MB} MB, memory +{grown // MB} MB")  # noqa: T201

@@ -145,6 +145,9 @@ def test_merge_replaces_partitions_in_one_commit(orders: Aws) -> None:
         "ALTER TABLE orders RENAME COLUMN a TO b",
         "ALTER TABLE orders DROP COLUMN IF EXISTS a",
         "SELECT * FROM a.b.c.d",
+        "INSERT OVERWRITE orders SELECT 1",
+        "TRUNCATE TABLE orders",
+        "MERGE INTO a USING b ON a.x = b.x WHEN NOT MATCHED BY SOURCE THEN DELETE",
         "DESCRIBE missing",
         "SHOW COLUMNS IN missing",
     ],
@@ -309,6 +312,7 @@ def test_hive_ctas_and_partitions(orders: Aws) -> None:
     """A CTAS without a table type makes a Hive table below the results, whose partitions are in Glue (athena.md 1.3)."""
     sql = "CREATE TABLE h WITH (format = 'PARQUET', partitioned_by = ARRAY['day']) AS SELECT id, CAST(ds AS varchar) AS day FROM orders"
     execution = orders.run(sql)
+    assert execution["Statistics"]["DataManifestLocation"].endswith("-manifest.csv")
     glue = orders.client("glue").get_table(DatabaseName="shop", Name="h")["Table"]
     assert (
         glue["StorageDescriptor"]["Location"]
@@ -397,6 +401,13 @@ def test_empty_iceberg_table_and_evolution(aws: Aws) -> None:
     aws.run("ALTER TABLE e SET TBLPROPERTIES ('vacuum_max_snapshot_age_seconds' = '60')")
     assert "run_id" in aws.fails("ALTER TABLE e SET TBLPROPERTIES ('run_id' = '7')")["ErrorMessage"]
     assert aws.fails("ALTER TABLE e REPLACE COLUMNS (a int)")["ErrorType"] == 1003
+    glue = aws.client("glue").get_table(DatabaseName="shop", Name="e")["Table"]
+    current = {
+        c["Name"]: c["Parameters"]["iceberg.field.current"]
+        for c in glue["StorageDescriptor"]["Columns"]
+    }
+    assert current["gone"] == "false"
+    assert current["key"] == "true"
     aws.run("ALTER TABLE e RENAME TO f")
     assert aws.rows("SHOW TABLES") == [("f",)]
 
@@ -533,6 +544,49 @@ def test_prepared_statements(orders: Aws) -> None:
         QueryStatement="SELECT name FROM orders WHERE id = ?",
     )
     assert orders.rows("EXECUTE by_id USING 1") == [("ann",)]
+
+
+def test_partition_statements_are_not_for_iceberg(orders: Aws) -> None:
+    """SHOW PARTITIONS, ADD PARTITION and MSCK are for Hive tables (athena.md 1.5)."""
+    for sql in (
+        "SHOW PARTITIONS orders",
+        "ALTER TABLE orders ADD PARTITION (ds = '2026-01-01') LOCATION 's3://b/x/'",
+        "MSCK REPAIR TABLE orders",
+        "ALTER TABLE orders SET LOCATION 's3://b/x/'",
+    ):
+        assert orders.fails(sql)["ErrorType"] == 1003
+
+
+def test_an_unknown_catalog_is_noticed_by_queries_only(orders: Aws) -> None:
+    """A catalog that does not exist fails a query, and the Hive path falls back to the default (athena.md 1.9)."""
+    context = {"Database": "shop", "Catalog": "nowhere"}
+    error = orders.fails("SELECT 1", QueryExecutionContext=context)
+    assert error["ErrorMessage"].startswith("CATALOG_NOT_FOUND")
+    assert orders.rows("SHOW TABLES", QueryExecutionContext=context) == [("orders",)]
+
+
+def test_vacuum_refuses_the_root_of_a_bucket(aws: Aws) -> None:
+    """A table at the root of its bucket is not vacuumed (athena.md 1.6)."""
+    bucket = f"root-{aws.id}"
+    aws.client("s3").create_bucket(Bucket=bucket)
+    aws.run(
+        f"CREATE TABLE r (a int) LOCATION 's3://{bucket}/' TBLPROPERTIES ('table_type' = 'ICEBERG')"
+    )
+    assert "root of a bucket" in aws.fails("VACUUM r")["ErrorMessage"]
+
+
+@pytest.mark.slow
+def test_optimize_wants_more_runs(aws: Aws) -> None:
+    """OPTIMIZE rewrites a hundred partitions a run, and fails as long as there are more (athena.md 1.6)."""
+    select = "SELECT n, n AS part FROM UNNEST(sequence({}, {})) AS s(n)"
+    aws.iceberg("t", select.format(1, 100), partitioning=["part"])
+    for first, last in ((101, 120), (1, 100), (101, 120)):
+        aws.run(f"INSERT INTO t {select.format(first, last)}")
+    error = aws.fails("OPTIMIZE t REWRITE DATA USING BIN_PACK")
+    assert error["ErrorMessage"].startswith("ICEBERG_OPTIMIZE_MORE_RUNS_NEEDED")
+    assert error["Retryable"] is False
+    aws.run("OPTIMIZE t REWRITE DATA USING BIN_PACK")
+    assert aws.rows('SELECT count(*), sum(record_count) FROM "t$files"') == [("120", "240")]
 
 
 def test_now_is_one_moment(aws: Aws) -> None:

@@ -303,8 +303,6 @@ def merge(session: Session, tree: exp.Merge, database: str) -> int:
     whens = tree.args["whens"].expressions
     matched = [when for when in whens if when.args.get("matched")]
     others = [when for when in whens if not when.args.get("matched")]
-    if any(when.args.get("source") for when in whens):
-        raise failed("SYNTAX_ERROR", "mismatched input 'BY'. Expecting: 'AND', 'THEN'")
     changed = _matches(session, tree, target, source, matched, database)
     added = _additions(session, tree, target, source, others, database)
     columns = ", ".join(f"c{n + 3}" for n in range(len(target.fields)))

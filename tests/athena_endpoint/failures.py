@@ -66,6 +66,10 @@ class StatementError(Exception):
 class StatementCancelledError(Exception):
     """A statement that ends in CANCELLED."""
 
+    def __init__(self, reason: str = "Query cancelled by user") -> None:
+        super().__init__(reason)
+        self.reason = reason
+
 
 @dataclass(frozen=True, slots=True)
 class _Kind:

@@ -81,8 +81,8 @@ class Runner:
             with self._slots:
                 self._run_now(account, execution)
             self._end(account, execution)
-        except StatementCancelledError:
-            execution.reason = "Query cancelled by user"
+        except StatementCancelledError as error:
+            execution.reason = error.reason
             execution.move(State.CANCELLED)
         except StatementError as error:
             _fail(execution, error)
@@ -160,6 +160,7 @@ def execute(session: Session) -> Outcome:
     sql, kind = request.statement.sql, request.statement.kind
     if kind.hive:
         return _hive(session, sql, kind)
+    _check_catalog(session)
     match kind:
         case Kind.SELECT:
             query = queries.query_of(session, tree_of(sql), request.database)
@@ -190,6 +191,13 @@ def execute(session: Session) -> Outcome:
             return results.of_lines(session, None)
         case _:
             return _written(session, tree_of(sql))
+
+
+def _check_catalog(session: Session) -> None:
+    """Refuse a catalog that does not exist; measured: statements of the Hive path do not notice it."""
+    catalog = session.execution.request.catalog
+    if catalog is not None and catalog.lower() != "awsdatacatalog":
+        raise failed("CATALOG_NOT_FOUND", f"line 1:1: Catalog '{catalog}' not found")
 
 
 def _written(session: Session, tree: exp.Expr) -> Outcome:

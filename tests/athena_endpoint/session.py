@@ -66,6 +66,8 @@ class Session:
     ) -> None:
         self.placed: dict[str, Mapping[str, str]] = {}
         self.hive_files: list[str] | None = None
+        group = account.workgroups.get(execution.request.workgroup)["Configuration"]
+        self.cutoff: int | None = group.get("BytesScannedCutoffPerQuery")
         self._before_commit = before_commit
         self.account = account
         self.execution = execution
@@ -130,6 +132,8 @@ class Session:
             raise failed("ICEBERG_FILESYSTEM_ERROR", f"No such file: {uri}") from error
         self._taken.append(path)
         self.execution.scanned += path.stat().st_size
+        if self.cutoff is not None and self.execution.scanned > self.cutoff:
+            raise StatementCancelledError("Query cancelled! : Bytes scanned limit was exceeded")
         return str(path)
 
     def upload(self, path: Path, uri: str) -> None:

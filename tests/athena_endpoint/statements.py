@@ -230,7 +230,11 @@ def _check(statement: Statement, head: str, code: Sequence[Token]) -> None:
         if re.match(pattern, re.sub(r"\s*\.\s*", ".", head)):
             raise malformed(f"line 1:13: mismatched input '{word}'")
     if statement.kind in _TREES:
-        tree_of(statement.sql)
+        tree = tree_of(statement.sql)
+        if isinstance(tree, exp.Merge) and any(
+            when.args.get("source") for when in tree.args["whens"].expressions
+        ):
+            raise malformed("line 1:1: mismatched input 'BY'. Expecting: 'AND', 'THEN'")
 
 
 def tree_of(sql: str) -> exp.Expr:
