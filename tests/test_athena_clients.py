@@ -314,6 +314,7 @@ def test_pyiceberg(aws: Aws) -> None:
     catalog.glue.close()
 
 
+@pytest.mark.slow
 def test_pyiceberg_loses_a_race(aws: Aws) -> None:
     """pyiceberg's commit of a table that SQL changed in between is a conflict, and SQL's the other way round."""
     from pyiceberg.exceptions import ValidationException

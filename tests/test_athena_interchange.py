@@ -131,7 +131,10 @@ def normal(found: pa.Table) -> list[dict[str, Any]]:
     ]
 
 
-@pytest.mark.parametrize("write", [by_sql, by_pyiceberg, by_duckdb])
+@pytest.mark.parametrize(
+    "write",
+    [by_sql, *(pytest.param(by, marks=pytest.mark.slow) for by in (by_pyiceberg, by_duckdb))],
+)
 def test_written_by_one_read_by_all(table: Aws, write: Callable[[Aws], None]) -> None:
     """Every type, null, the empty text, empty lists and moments before 1970 come back from each reader."""
     write(table)

@@ -169,22 +169,32 @@ def test_a_call_gets_a_token_of_its_own(aws: Aws) -> None:
 
 def test_states_and_times(aws: Aws) -> None:
     """A statement is QUEUED, then RUNNING, then SUCCEEDED, and the statistics say how long."""
-    aws.account.settings.queued_seconds = 0.15
-    aws.account.settings.running_seconds = 0.15
+    holds, athena = aws.endpoint.holds, aws.client("athena")
+    queued, running = holds.hold(aws.id, stage="queued"), holds.hold(aws.id, stage="running")
     execution_id = aws.start("SELECT 1")
-    seen: list[str] = []
-    athena = aws.client("athena")
-    while not seen or seen[-1] in {"QUEUED", "RUNNING"}:
+    for hold, state in ((queued, "QUEUED"), (running, "RUNNING")):
+        holds.held(aws.id, hold)
         found = athena.get_query_execution(QueryExecutionId=execution_id)["QueryExecution"]
-        seen += [found["Status"]["State"]] if found["Status"]["State"] not in seen[-1:] else []
-        time.sleep(0.02)
-    assert seen == ["QUEUED", "RUNNING", "SUCCEEDED"]
-    statistics = aws.wait(execution_id)["Statistics"]
-    assert statistics["QueryQueueTimeInMillis"] >= 150
-    assert statistics["EngineExecutionTimeInMillis"] >= 150
-    assert statistics["TotalExecutionTimeInMillis"] >= 300
-    status = aws.wait(execution_id)["Status"]
-    assert status["SubmissionDateTime"] < status["CompletionDateTime"]
+        assert found["Status"]["State"] == state
+        assert "CompletionDateTime" not in found["Status"]
+        time.sleep(0.1)
+        holds.release(aws.id, hold)
+    execution = aws.wait(execution_id)
+    assert execution["Status"]["State"] == "SUCCEEDED"
+    assert execution["Status"]["SubmissionDateTime"] < execution["Status"]["CompletionDateTime"]
+    statistics = execution["Statistics"]
+    assert statistics["QueryQueueTimeInMillis"] >= 100
+    assert statistics["EngineExecutionTimeInMillis"] >= 100
+    assert statistics["TotalExecutionTimeInMillis"] >= 200
+
+
+def test_states_last_as_long_as_asked(aws: Aws) -> None:
+    """An account's statements stay QUEUED and RUNNING for the seconds of its settings."""
+    aws.account.settings.queued_seconds = 0.1
+    aws.account.settings.running_seconds = 0.1
+    statistics = aws.run("SELECT 1")["Statistics"]
+    assert statistics["QueryQueueTimeInMillis"] >= 100
+    assert statistics["EngineExecutionTimeInMillis"] >= 100
 
 
 def test_queued_after_running(aws: Aws) -> None:
@@ -209,32 +219,32 @@ def test_bytes_scanned(aws: Aws) -> None:
     assert aws.run("SELECT 1")["Statistics"]["DataScannedInBytes"] == 0
 
 
-@pytest.mark.parametrize(
-    ("sql", "type_", "subtype", "suffix"),
-    [
-        ("SELECT 1", "DML", "SELECT", ".csv"),
-        (
-            "CREATE TABLE x WITH (format = 'PARQUET') AS SELECT 1 AS a",
-            "DDL",
-            "CREATE_TABLE_AS_SELECT",
-            "",
-        ),
-        ("SHOW TABLES", "UTILITY", "SHOW_TABLES", ".txt"),
-        ("CREATE DATABASE d", "DDL", "CREATE_DATABASE", ".txt"),
-        ("OPTIMIZE t REWRITE DATA USING BIN_PACK", "DDL", "OPTIMIZE", ".txt"),
-        ("VACUUM t", "DML", "VACUUM_TABLE", ".txt"),
-        ("EXPLAIN SELECT 1", "UTILITY", "EXPLAIN", ".txt"),
-        ("INSERT INTO t SELECT 1", "DML", "INSERT", ""),
-        ("DELETE FROM t", "DML", "DELETE", ".csv"),
-    ],
-)
-def test_statement_types(aws: Aws, sql: str, type_: str, subtype: str, suffix: str) -> None:
+TYPES = [
+    ("SELECT 1", "DML", "SELECT", ".csv"),
+    (
+        "CREATE TABLE x WITH (format = 'PARQUET') AS SELECT 1 AS a",
+        "DDL",
+        "CREATE_TABLE_AS_SELECT",
+        "",
+    ),
+    ("SHOW TABLES", "UTILITY", "SHOW_TABLES", ".txt"),
+    ("CREATE DATABASE d", "DDL", "CREATE_DATABASE", ".txt"),
+    ("OPTIMIZE t REWRITE DATA USING BIN_PACK", "DDL", "OPTIMIZE", ".txt"),
+    ("VACUUM t", "DML", "VACUUM_TABLE", ".txt"),
+    ("EXPLAIN SELECT 1", "UTILITY", "EXPLAIN", ".txt"),
+    ("INSERT INTO t SELECT 1", "DML", "INSERT", ""),
+    ("DELETE FROM t", "DML", "DELETE", ".csv"),
+]
+
+
+def test_statement_types(aws: Aws) -> None:
     """StatementType, SubstatementType and the result file's name are Athena's (athena.md 1.2)."""
     aws.iceberg("t", "SELECT 1 AS a")
-    execution = aws.run(sql)
-    assert (execution["StatementType"], execution["SubstatementType"]) == (type_, subtype)
-    location = execution["ResultConfiguration"]["OutputLocation"]
-    assert location.endswith(f"{execution['QueryExecutionId']}{suffix}")
+    for sql, type_, subtype, suffix in TYPES:
+        execution = aws.run(sql)
+        assert (execution["StatementType"], execution["SubstatementType"]) == (type_, subtype)
+        location = execution["ResultConfiguration"]["OutputLocation"]
+        assert location.endswith(f"{execution['QueryExecutionId']}{suffix}"), sql
 
 
 def test_batch_get(aws: Aws) -> None:
