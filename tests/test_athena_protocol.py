@@ -211,12 +211,51 @@ def test_queued_after_running(aws: Aws) -> None:
     ]
 
 
+def scanned(aws: Aws, sql: str) -> int:
+    """Run a statement and return the bytes it scanned."""
+    return int(aws.run(sql)["Statistics"]["DataScannedInBytes"])
+
+
 def test_bytes_scanned(aws: Aws) -> None:
-    """DataScannedInBytes are those of the files that were read."""
-    aws.iceberg("t", "SELECT 1 AS a")
-    ((size,),) = aws.rows('SELECT sum(file_size_in_bytes) FROM "t$files"')
-    assert aws.run("SELECT * FROM t")["Statistics"]["DataScannedInBytes"] == int(str(size))
-    assert aws.run("SELECT 1")["Statistics"]["DataScannedInBytes"] == 0
+    """A statement scans the columns that it names, of the files that its conditions leave."""
+    days = "SELECT n, n * 7 AS m, date_add('day', n, DATE '2026-01-01') AS ds FROM UNNEST(sequence(1, 4)) AS s(n)"
+    aws.iceberg("t", days, partitioning=["ds"])
+    sizes = aws.rows('SELECT file_size_in_bytes FROM "t$files"')
+    everything = scanned(aws, "SELECT * FROM t")
+    assert everything == sum(int(str(size)) for (size,) in sizes)
+    assert scanned(aws, "SELECT 1") == 0
+    assert scanned(aws, "SELECT count(*) FROM t") == 0
+    column = scanned(aws, "SELECT sum(n) FROM t")
+    assert 0 < column < scanned(aws, "SELECT sum(n + m) FROM t") < everything
+    for sql in (
+        "SELECT sum(n) FROM t WHERE ds = DATE '2026-01-03'",
+        "SELECT sum(x.n) FROM t AS x WHERE DATE '2026-01-03' >= x.ds AND x.ds > DATE '2026-01-02'",
+        "SELECT sum(n) FROM t WHERE ds IN (DATE '2026-01-03')",
+        "SELECT sum(n) FROM t WHERE n BETWEEN 2 AND 2",
+    ):
+        assert 0 < scanned(aws, sql) < column, sql
+    assert aws.rows("SELECT count(*) FROM t WHERE ds > DATE '2026-01-02'") == [("3",)]
+
+
+def test_conditions_leave_no_row_out(aws: Aws) -> None:
+    """Files are left out where a condition holds for every row that counts, and on no other side of a join."""
+    aws.iceberg("a", "SELECT * FROM (VALUES (1, 10), (2, 20)) AS v(k, x)", partitioning=["k"])
+    aws.iceberg("b", "SELECT * FROM (VALUES (1, 1), (3, 3)) AS v(k, y)", partitioning=["k"])
+    left = "SELECT a.k, b.y FROM a LEFT JOIN b ON a.k = b.k AND {} ORDER BY 1"
+    assert aws.rows(left.format("a.k = 2")) == [("1", None), ("2", None)]
+    assert aws.rows(left.format("b.k = 1")) == [("1", "1"), ("2", None)]
+    assert aws.rows("SELECT a.x, b.y FROM a RIGHT JOIN b ON a.k = b.k AND b.k = 1 ORDER BY 2") == [
+        ("10", "1"),
+        (None, "3"),
+    ]
+    assert aws.rows("SELECT a.k FROM a LEFT JOIN b ON a.k = b.k WHERE b.y = 1") == [("1",)]
+    merge = (
+        "MERGE INTO a USING b ON a.k = b.k AND a.k = 1 WHEN MATCHED THEN UPDATE SET x = b.y "
+        "WHEN NOT MATCHED THEN INSERT (k, x) VALUES (b.k, b.y)"
+    )
+    assert aws.count(merge) == 2
+    assert aws.count("UPDATE a SET x = 0 WHERE k = 2") == 1
+    assert aws.rows("SELECT k, x FROM a ORDER BY 1") == [("1", "1"), ("2", "0"), ("3", "3")]
 
 
 TYPES = [

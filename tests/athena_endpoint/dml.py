@@ -153,7 +153,7 @@ class _Target:
         return [self.column(PATH), self.column(POSITION)]
 
 
-def _target(session: Session, node: exp.Table, database: str) -> _Target:
+def _target(session: Session, node: exp.Table, database: str, *, whole: bool = True) -> _Target:
     name = tables.name_of(node, database)
     entry = tables.existing(session.account, name)
     if not tables.is_iceberg(entry):
@@ -162,6 +162,8 @@ def _target(session: Session, node: exp.Table, database: str) -> _Target:
             "Modifying Hive table rows is only supported for ACID transactional tables",
         )
     node.meta[queries.HIDDEN] = True
+    if whole:
+        node.meta[queries.WHOLE] = True
     return _Target(tables.iceberg_table(session.account, name), node.alias_or_name)
 
 
@@ -183,7 +185,7 @@ def _sql(
 
 def delete(session: Session, tree: exp.Delete, database: str) -> int:
     """Delete rows and return their number."""
-    target = _target(session, tree.this, database)
+    target = _target(session, tree.this, database, whole=False)
     select = exp.select().from_(tree.this)
     where = tree.args.get("where")
     if where is not None:

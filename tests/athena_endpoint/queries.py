@@ -12,7 +12,7 @@ from sqlglot import exp
 
 from statsig_staging.errors import UnsupportedSqlError
 from statsig_staging.warehouses.local import dialect
-from tests.athena_endpoint import relations, tables
+from tests.athena_endpoint import pruning, relations, tables
 from tests.athena_endpoint.failures import failed
 from tests.athena_endpoint.relation import PATH, Relation, quoted
 from tests.athena_endpoint.session import refusal
@@ -30,6 +30,9 @@ _BATCH = 20_000
 
 HIDDEN = "hidden"
 """A mark on a table whose file and row positions are columns too."""
+
+WHOLE = "whole"
+"""A mark on a table of which every column is read, whatever names stand in the statement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +177,7 @@ def place(session: Session, tree: exp.Expr, database: str) -> dict[str, Mapping[
         StatementError: If a table does not exist.
     """
     hidden = any(column.name == PATH for column in tree.find_all(exp.Column))
+    names = pruning.names_of(tree)
     schema: dict[str, Mapping[str, str]] = {}
     for node in list(tree.find_all(exp.Table)):
         if not isinstance(node.this, exp.Identifier) or _is_cte(node):
@@ -181,7 +185,13 @@ def place(session: Session, tree: exp.Expr, database: str) -> dict[str, Mapping[
         if not node.db and node.name in session.placed:
             schema[node.name] = session.placed[node.name]
             continue
-        relation = _relation(session, node, database, hidden=hidden or HIDDEN in node.meta)
+        relation = _relation(
+            session,
+            node,
+            database,
+            hidden=hidden or HIDDEN in node.meta,
+            names=None if WHOLE in node.meta else names,
+        )
         view = session.new_name("t")
         session.run(f"CREATE TEMP VIEW {view} AS {relation.sql}")
         schema[view] = relation.columns
@@ -214,13 +224,20 @@ def _is_cte(node: exp.Table) -> bool:
     return False
 
 
-def _relation(session: Session, node: exp.Table, database: str, *, hidden: bool) -> Relation:
+def _relation(
+    session: Session,
+    node: exp.Table,
+    database: str,
+    *,
+    hidden: bool,
+    names: frozenset[str] | None,
+) -> Relation:
     name = tables.name_of(node, database)
     if name.database != "information_schema" and "$" not in name.table:
         entry = tables.existing(session.account, name)
         if tables.is_view(entry):
             return _view(session, entry, name.database)
-    return relations.relation_of(session, node, database, hidden=hidden)
+    return relations.relation_of(session, node, database, hidden=hidden, names=names)
 
 
 def _view(session: Session, entry: dict[str, Any], database: str) -> Relation:

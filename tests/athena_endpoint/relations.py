@@ -13,7 +13,7 @@ from pyiceberg.expressions import AlwaysTrue, BooleanExpression
 from pyiceberg.manifest import DataFileContent
 from sqlglot import exp
 
-from tests.athena_endpoint import hive, tables
+from tests.athena_endpoint import hive, pruning, tables
 from tests.athena_endpoint.failures import failed
 from tests.athena_endpoint.relation import PATH, POSITION, Relation, quoted, text
 from tests.athena_endpoint.types import athena_of, duckdb_of, iceberg_of_duckdb
@@ -33,7 +33,14 @@ if TYPE_CHECKING:
 _EVERYTHING = AlwaysTrue()
 
 
-def relation_of(session: Session, node: exp.Table, database: str, *, hidden: bool) -> Relation:
+def relation_of(
+    session: Session,
+    node: exp.Table,
+    database: str,
+    *,
+    hidden: bool,
+    names: frozenset[str] | None = None,
+) -> Relation:
     """Return what a table in a statement reads.
 
     Args:
@@ -41,6 +48,7 @@ def relation_of(session: Session, node: exp.Table, database: str, *, hidden: boo
         node: The table in its tree.
         database: The database of names without one.
         hidden: Whether ``"$path"`` is asked for.
+        names: The columns that are read, None for all.
     """
     name = tables.name_of(node, database)
     if name.database == "information_schema":
@@ -55,7 +63,9 @@ def relation_of(session: Session, node: exp.Table, database: str, *, hidden: boo
     if not tables.is_iceberg(entry):
         return hive.relation(session, name, entry, hidden=hidden)
     table = _iceberg(session, name)
-    return iceberg_relation(session, table, snapshot_at(table, node), hidden=hidden)
+    snapshot_id = snapshot_at(table, node)
+    where = pruning.condition_of(node, schema_at(table, snapshot_id))
+    return iceberg_relation(session, table, snapshot_id, hidden=hidden, where=where, names=names)
 
 
 def _iceberg(session: Session, name: tables.Name) -> IcebergTable:
@@ -107,6 +117,7 @@ def iceberg_relation(
     *,
     hidden: bool = False,
     where: BooleanExpression = _EVERYTHING,
+    names: frozenset[str] | None = None,
 ) -> Relation:
     """Return the live rows of a snapshot.
 
@@ -116,6 +127,7 @@ def iceberg_relation(
         snapshot_id: The snapshot, by default the current one.
         hidden: Whether the file and the position of each row are columns too.
         where: Files that cannot hold rows of this are not read; rows are not filtered.
+        names: The columns that are read, None for all.
     """
     schema = schema_at(table, snapshot_id)
     columns = {field.name.lower(): athena_of(field.field_type) for field in schema.fields}
@@ -125,7 +137,9 @@ def iceberg_relation(
         tasks = list(table.scan(row_filter=where, snapshot_id=snapshot_id).plan_files())
     if not tasks:
         return Relation(sql=_nothing(schema, hidden=hidden), columns=columns)
-    return Relation(sql=live_rows(session, table, tasks, schema, hidden=hidden), columns=columns)
+    return Relation(
+        sql=live_rows(session, table, tasks, schema, hidden=hidden, names=names), columns=columns
+    )
 
 
 def live_rows(
@@ -135,18 +149,24 @@ def live_rows(
     schema: Schema | None = None,
     *,
     hidden: bool = False,
+    names: frozenset[str] | None = None,
 ) -> str:
     """Return DuckDB's SELECT of the rows of some files that no delete file names."""
     schema = schema or table.schema()
     deletes = {file.file_path: file for task in tasks for file in task.delete_files}
-    paths = {task.file.file_path: session.local(task.file.file_path) for task in tasks}
+    paths = {
+        task.file.file_path: session.local(
+            task.file.file_path, pruning.bytes_of(task.file, schema, names)
+        )
+        for task in tasks
+    }
     reader = _readers(schema, _typical_first([task.file for task in tasks]), paths, table)
-    names = [f"d.{quoted(field.name)} AS {quoted(field.name.lower())}" for field in schema.fields]
-    sql = f"SELECT {', '.join(names)} FROM ({reader}) AS d"
+    columns = [f"d.{quoted(field.name)} AS {quoted(field.name.lower())}" for field in schema.fields]
+    sql = f"SELECT {', '.join(columns)} FROM ({reader}) AS d"
     if hidden or deletes:
         known = _known_paths(session, paths)
-        names += [f'p.uri AS "{PATH}"', f'd.file_row_number AS "{POSITION}"'] if hidden else []
-        sql = f"SELECT {', '.join(names)} FROM ({reader}) AS d JOIN {known} AS p ON d.filename = p.local"
+        columns += [f'p.uri AS "{PATH}"', f'd.file_row_number AS "{POSITION}"'] if hidden else []
+        sql = f"SELECT {', '.join(columns)} FROM ({reader}) AS d JOIN {known} AS p ON d.filename = p.local"
     if deletes:
         gone = _deleted(session, list(deletes.values()))
         sql += f" ANTI JOIN {gone} AS g ON g.file_path = p.uri AND g.pos = d.file_row_number"

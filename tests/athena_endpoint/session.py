@@ -120,8 +120,12 @@ class Session:
         self._names += 1
         return f"{prefix}_{self._names}"
 
-    def local(self, uri: str) -> str:
-        """Return a local copy of an object, counted as scanned.
+    def local(self, uri: str, scanned: int | None = None) -> str:
+        """Return a local copy of an object.
+
+        Args:
+            uri: The object.
+            scanned: The bytes of it that count as scanned, by default all.
 
         Raises:
             StatementError: If the object is gone.
@@ -131,7 +135,7 @@ class Session:
         except FileNotFoundError as error:
             raise failed("ICEBERG_FILESYSTEM_ERROR", f"No such file: {uri}") from error
         self._taken.append(path)
-        self.execution.scanned += path.stat().st_size
+        self.execution.scanned += path.stat().st_size if scanned is None else scanned
         if self.cutoff is not None and self.execution.scanned > self.cutoff:
             raise StatementCancelledError("Query cancelled! : Bytes scanned limit was exceeded")
         return str(path)
