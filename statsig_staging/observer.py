@@ -53,6 +53,7 @@ def observe(
         units=(source.units[experiment.unit].lower(),),
     )
     seen = warehouse.observe(sighting, known.get((source.name, table), {}))
+    seen = replace(seen, dated=True)
     return Observation(source=source.name, columns=seen.columns, tables=(seen,), dated=True)
 
 
@@ -106,7 +107,7 @@ def _observe_under_query(
     if dated.is_cut and seen.columns.get(dated.column, "").endswith("time zone"):
         # Athena takes the day that a moment has in its own zone, which may not be that in UTC.
         return replace(seen, files=tuple(replace(file, days=()) for file in seen.files))
-    return seen
+    return replace(seen, dated=seen.columns.get(dated.column, "").startswith(("date", "timestamp")))
 
 
 def with_expressions(

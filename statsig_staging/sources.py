@@ -8,11 +8,17 @@ from typing import TYPE_CHECKING
 from statsig_staging.names import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from datetime import date
 
-SETTLING_NS = 2_000_000_000
-"""How long after its last change a file's times may still hide another one, in nanoseconds."""
+TICK_NS = 20_000_000
+"""How long after its last change a file's times may still hide another one, in nanoseconds.
+
+Twice the slowest tick of Linux's clock, which stamps files every 1 to 10 ms.
+"""
+
+COARSE_TICK_NS = 2_000_000_000
+"""The same where times are whole seconds, as on file systems such as FAT, which stamps every 2 s."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,11 +77,12 @@ class SourceFile:
         """Whether the file is the same as long as its size and times are.
 
         A write in the same tick of the file system's clock as the one before it leaves the times as they
-        are: Linux moves them every 1 to 10 ms, FAT every 2 s. A file system without times of inode changes
-        reports something else in their place, which lies before the modification sooner or later.
+        are. A file system without times of inode changes reports something else in their place, which
+        lies before the modification sooner or later.
         """
         last = max(self.modified_ns, self.changed_ns)
-        return self.modified_ns <= self.changed_ns and last + SETTLING_NS < self.seen_ns
+        tick = TICK_NS if self.changed_ns % 1_000_000_000 else COARSE_TICK_NS
+        return self.modified_ns <= self.changed_ns and last + tick < self.seen_ns
 
     @property
     def fingerprint(self) -> str:
@@ -118,11 +125,21 @@ def heirs(gone: Iterable[SourceFile], added: Iterable[SourceFile]) -> list[Sourc
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableObservation:
-    """What one source table held: its files and the columns of all of them together."""
+    """What one source table held: its files and the columns of all of them together.
+
+    ``dated`` says whether the days of each file are known, also under a SELECT.
+    """
 
     table: str
     columns: Mapping[str, str]
     files: tuple[SourceFile, ...]
+    dated: bool = False
+
+    def files_of(self, days: Collection[date]) -> tuple[SourceFile, ...]:
+        """Return the files that may have rows of some days."""
+        if not self.dated:
+            return self.files
+        return tuple(file for file in self.files if not {*days}.isdisjoint(file.days))
 
 
 @dataclass(frozen=True, slots=True)

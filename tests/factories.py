@@ -117,7 +117,8 @@ def make_file(path: str = "file", *numbers: int, **changes: Any) -> SourceFile:
 def make_observation(source: str, *files: SourceFile, **changes: Any) -> Observation:
     """Return what a source of the project holds: one table with these files."""
     columns = COLUMNS[source]
-    table = TableObservation(table=f"shop.{source}", columns=columns, files=files)
+    dated = changes.get("dated", True)
+    table = TableObservation(table=f"shop.{source}", columns=columns, files=files, dated=dated)
     observation = Observation(source=source, columns=columns, tables=(table,), dated=True)
     return replace(observation, **changes)
 

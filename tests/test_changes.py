@@ -11,7 +11,7 @@ import pytest
 from statsig_staging.config import LocalConnection
 from statsig_staging.errors import SourceFileError
 from statsig_staging.plan import Batch, Read
-from statsig_staging.sources import SETTLING_NS, SourceFile
+from statsig_staging.sources import TICK_NS, SourceFile
 from statsig_staging.warehouses.base import Sighting
 from statsig_staging.warehouses.local.stamps import check_untouched, stamped, still
 from statsig_staging.warehouses.local.warehouse import LocalWarehouse
@@ -68,7 +68,7 @@ def test_a_settled_file_is_not_read(path: Path) -> None:
     assert still(path, settled, later()) == settled
 
 
-@pytest.mark.parametrize("tick", [0, SETTLING_NS - 1], ids=["at once", "in the same tick"])
+@pytest.mark.parametrize("tick", [0, TICK_NS - 1], ids=["at once", "in the same tick"])
 def test_a_write_in_the_same_tick_is_noticed(path: Path, tick: int) -> None:
     """A file looked at right after it was written may change without its times changing."""
     seen = stamped(path, path.stat().st_ctime_ns + tick)
@@ -77,6 +77,23 @@ def test_a_write_in_the_same_tick_is_noticed(path: Path, tick: int) -> None:
     as_if = replace(seen, modified_ns=stat.st_mtime_ns, changed_ns=stat.st_ctime_ns)
 
     assert still(path, as_if, later()) is None
+
+
+def test_whole_seconds_settle_later() -> None:
+    """Where a file system counts in seconds, so must the wait."""
+    moment = 1_700_000_000_000_000_000
+    file = SourceFile(
+        path="",
+        size=1,
+        modified_ns=0,
+        changed_ns=moment,
+        rows=0,
+        columns={},
+        seen_ns=moment + 10**9,
+    )
+
+    assert not file.is_settled
+    assert replace(file, changed_ns=moment + 1).is_settled
 
 
 def test_a_fresh_file_settles(path: Path) -> None:

@@ -1,7 +1,6 @@
 """Upkeep: clean an experiment away, maintain what is staged, sweep what a killed load has left."""
 
 import os
-import random
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -26,7 +25,7 @@ LATER = datetime.now(UTC) + timedelta(days=1)
 
 def world_of(folder: Path, days: int) -> World:
     """Return a project whose first days have arrived."""
-    world = World.begin(scenario(), folder, random.Random(1))
+    world = World.begin(scenario(), folder)
     for day in range(days):
         arrive(world, day)
     return world

@@ -303,16 +303,11 @@ class Scan:
         return frozenset(name.lower() for name in names)
 
     def _reads(self, used: frozenset[str], days: Sequence[date]) -> tuple[Read, ...]:
-        wanted = set(days)
         return tuple(
             Read(
                 table=table.table,
                 columns=table.columns,
-                files=tuple(
-                    file
-                    for file in table.files
-                    if not self.observation.dated or wanted.intersection(file.days)
-                ),
+                files=table.files_of(days),
                 used=used,
             )
             for table in self.observation.tables
