@@ -149,7 +149,7 @@ def test_written_by_one_read_by_all(table: Aws, write: Callable[[Aws], None]) ->
 
 
 def test_external_parquet_of_duckdb(aws: Aws) -> None:
-    """A file that DuckDB wrote is a Hive table, whose timestamps have milliseconds (athena.md 1.4)."""
+    """A file that DuckDB wrote is a Hive table, whose timestamps have milliseconds (aws-sdk-pandas#2252)."""
     buffer = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(rows(), schema=SCHEMA), buffer)
     aws.client("s3").put_object(Bucket=aws.bucket, Key="tables/x/a.parquet", Body=buffer.getvalue())
@@ -160,7 +160,7 @@ def test_external_parquet_of_duckdb(aws: Aws) -> None:
 
 
 def test_partitions_are_those_of_the_specification(aws: Aws) -> None:
-    """Each transform gives the partition that pyiceberg's transforms compute from the row (athena.md 1.3)."""
+    """Each transform gives the partition that pyiceberg's transforms compute from the row (Iceberg, partition transforms)."""
     micros = 1767323045000000
     values = {"id": 34, "name": "abc", "day": 20455, "ts": micros}
     transforms = [

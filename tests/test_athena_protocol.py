@@ -1,6 +1,6 @@
 """The API of the Athena endpoint: tokens, states, errors, pages, workgroups, limits.
 
-Where a test names athena.md, the behaviour was measured against the service or stands in its documentation.
+Where a test names a source, it is one of those in docs/athena-endpoint.md.
 """
 
 import json
@@ -39,7 +39,7 @@ def tokens_of(aws: Aws) -> list[tuple[str, int]]:
 
 @pytest.mark.parametrize("sql", ["SELECT 1", "SELECT * FROM missing"])
 def test_a_token_returns_its_statement(aws: Aws, sql: str) -> None:
-    """The same token returns the same statement, also after SUCCEEDED and FAILED (athena.md 1.8)."""
+    """The same token returns the same statement, also after SUCCEEDED and FAILED (athena-local, api)."""
     same = token()
     first = aws.start(sql, ClientRequestToken=same)
     aws.wait(first)
@@ -48,7 +48,7 @@ def test_a_token_returns_its_statement(aws: Aws, sql: str) -> None:
 
 
 def test_a_token_outlives_a_cancel(aws: Aws) -> None:
-    """The same token returns the same statement while it is held, and after CANCELLED (athena.md 1.8)."""
+    """The same token returns the same statement while it is held, and after CANCELLED (athena-local, api)."""
     aws.endpoint.holds.hold(aws.id, stage="running")
     same = token()
     first = aws.start("SELECT 1", ClientRequestToken=same)
@@ -69,7 +69,7 @@ def test_a_token_outlives_a_cancel(aws: Aws) -> None:
     ],
 )
 def test_a_token_with_another_request_is_refused(aws: Aws, other: dict[str, Any]) -> None:
-    """SQL, database, catalog and location are compared, an explicit default with none too (athena.md 1.8)."""
+    """SQL, database, catalog and location are compared, an explicit default with none too (athena-local, api)."""
     same = token()
     aws.start("SELECT 1", ClientRequestToken=same)
     asked: dict[str, Any] = {"QueryString": "SELECT 1", **other}
@@ -79,7 +79,7 @@ def test_a_token_with_another_request_is_refused(aws: Aws, other: dict[str, Any]
 
 
 def test_a_token_does_not_see_parameters_and_workgroup(aws: Aws) -> None:
-    """Other execution parameters or another workgroup silently return the old statement (athena.md 1.8)."""
+    """Other execution parameters or another workgroup silently return the old statement (athena-local, api)."""
     aws.client("athena").create_work_group(Name="other")
     same = token()
     first = aws.start("SELECT ?", ClientRequestToken=same, ExecutionParameters=["1"])
@@ -90,14 +90,14 @@ def test_a_token_does_not_see_parameters_and_workgroup(aws: Aws) -> None:
 
 
 def test_syntax_errors_do_not_use_a_token_up(aws: Aws) -> None:
-    """A token of a statement that did not parse is free (athena.md 1.2)."""
+    """A token of a statement that did not parse is free (athena-local, api)."""
     same = token()
     assert code_of(aws, lambda: aws.start("SELEC 1", ClientRequestToken=same)) == "MALFORMED_QUERY"
     aws.run("SELECT 1", ClientRequestToken=same)
 
 
 def test_order_of_validation(aws: Aws) -> None:
-    """Token length, then output location, then syntax, then the known token (athena.md 1.8)."""
+    """Token length, then output location, then syntax, then the known token (athena-local, api)."""
     same = token()
     aws.start("SELECT 1", ClientRequestToken=same)
     athena = aws.client("athena")
@@ -138,7 +138,7 @@ def by_hand(aws: Aws, document: dict[str, Any]) -> tuple[int, dict[str, Any]]:
 
 
 def test_statements_have_a_length(aws: Aws) -> None:
-    """A statement has 262,144 bytes at most, counted in UTF-8 (athena.md 1.8)."""
+    """A statement has 262,144 bytes at most, counted in UTF-8 (AWS, API reference)."""
     longest = f"SELECT '{'x' * (262_144 - 9)}'"
     aws.run(longest)
     status, answer = by_hand(
@@ -153,7 +153,7 @@ def test_statements_have_a_length(aws: Aws) -> None:
 
 
 def test_a_call_gets_a_token_of_its_own(aws: Aws) -> None:
-    """boto3's inner retries keep the token, a second call has another (athena.md 1.8)."""
+    """boto3's inner retries keep the token, a second call has another (botocore)."""
     aws.endpoint.faults.add(
         account=aws.id, service="athena", operation="StartQueryExecution", kind="lose_answer"
     )
@@ -198,7 +198,7 @@ def test_states_last_as_long_as_asked(aws: Aws) -> None:
 
 
 def test_queued_after_running(aws: Aws) -> None:
-    """A transient error sends a statement from RUNNING back to QUEUED, and it ends all the same (athena.md 1.8)."""
+    """A transient error sends a statement from RUNNING back to QUEUED, and it ends all the same (AWS, API reference)."""
     aws.endpoint.holds.end(aws.id, stage="running", requeue=True)
     execution = aws.run("SELECT 1")
     history = aws.account.executions.get(execution["QueryExecutionId"]).history
@@ -277,7 +277,7 @@ TYPES = [
 
 
 def test_statement_types(aws: Aws) -> None:
-    """StatementType, SubstatementType and the result file's name are Athena's (athena.md 1.2)."""
+    """StatementType, SubstatementType and the result file's name are Athena's (athena-local, statements)."""
     aws.iceberg("t", "SELECT 1 AS a")
     for sql, type_, subtype, suffix in TYPES:
         execution = aws.run(sql)
@@ -318,7 +318,7 @@ def test_list(aws: Aws) -> None:
 
 
 def test_pages_of_results(aws: Aws) -> None:
-    """A page has a thousand rows at most, the first row of the first one is the header (athena.md 1.5)."""
+    """A page has a thousand rows at most, the first row of the first one is the header (AWS, API reference)."""
     execution = aws.run("SELECT n FROM UNNEST(sequence(1, 2500)) AS t(n)")
     asked = {"QueryExecutionId": execution["QueryExecutionId"]}
     athena = aws.client("athena")
@@ -336,7 +336,7 @@ def test_pages_of_results(aws: Aws) -> None:
 
 
 def test_results_are_typed_csv(aws: Aws) -> None:
-    """The CSV quotes every value; null is nothing at all, and values look as Java writes them (athena.md 1.4)."""
+    """The CSV quotes every value; null is nothing at all, and values look as Java writes them (athena-local, results)."""
     execution = aws.run(
         "SELECT CAST(NULL AS varchar) AS a, '' AS b, 'x\"y' AS c, 1e10 AS d, 1.5 AS e, true AS f, "
         "TIMESTAMP '2026-01-02 03:04:05.678' AS g, CAST('1.50' AS decimal(5, 2)) AS h, ARRAY[1, NULL] AS i"
@@ -358,7 +358,7 @@ def test_results_are_typed_csv(aws: Aws) -> None:
 
 
 def test_update_counts(aws: Aws) -> None:
-    """Statements that write have no rows, one column ``rows bigint`` and an UpdateCount (athena.md 1.5)."""
+    """Statements that write have no rows, one column ``rows bigint`` and an UpdateCount (athena-local, results)."""
     aws.iceberg("t", "SELECT 1 AS a")
     execution = aws.run("INSERT INTO t SELECT 2 WHERE false")
     result = aws.client("athena").get_query_results(QueryExecutionId=execution["QueryExecutionId"])
@@ -369,7 +369,7 @@ def test_update_counts(aws: Aws) -> None:
 
 
 def test_results_that_are_not_there(aws: Aws) -> None:
-    """Results of a statement that runs, failed or was cancelled are refused, each in its way (athena.md 1.8)."""
+    """Results of a statement that runs, failed or was cancelled are refused, each in its way (athena-local, api)."""
     athena = aws.client("athena")
 
     def results(execution_id: str) -> str:
@@ -391,7 +391,7 @@ def test_results_that_are_not_there(aws: Aws) -> None:
 
 
 def test_a_missing_bucket_is_not_noticed(aws: Aws) -> None:
-    """A SELECT whose output bucket does not exist is reported as SUCCEEDED (athena.md 1.8)."""
+    """A SELECT whose output bucket does not exist is reported as SUCCEEDED (athena-local, api)."""
     where = {"OutputLocation": "s3://no-such-bucket/"}
     execution = aws.run("SELECT 1", ResultConfiguration=where)
     asked = {"QueryExecutionId": execution["QueryExecutionId"]}
@@ -400,7 +400,7 @@ def test_a_missing_bucket_is_not_noticed(aws: Aws) -> None:
 
 
 def test_concurrent_statements_are_limited(aws: Aws) -> None:
-    """More DML than the quota is refused with a reason; DDL has a quota of its own, CTAS counts as DML (athena.md 1.8)."""
+    """More DML than the quota is refused with a reason; DDL has a quota of its own, CTAS counts as DML (AWS, API reference; AWS, CTAS)."""
     aws.account.settings.dml_limit = 1
     aws.endpoint.holds.hold(aws.id, stage="running")
     aws.start("SELECT 1")
@@ -413,7 +413,7 @@ def test_concurrent_statements_are_limited(aws: Aws) -> None:
 
 
 def test_workgroup_with_enforced_location(aws: Aws) -> None:
-    """An enforced location overrides the client's, and a Hive CTAS may not name its own (athena.md 1.3 and 1.9)."""
+    """An enforced location overrides the client's, and a Hive CTAS may not name its own (AWS, workgroups; AWS, CTAS)."""
     athena = aws.client("athena")
     place = f"s3://{aws.bucket}/enforced/"
     settings = {
@@ -450,7 +450,7 @@ def test_workgroup_without_enforcement(aws: Aws) -> None:
 
 
 def test_workgroup_with_managed_results(aws: Aws) -> None:
-    """Results that Athena manages are read through GetQueryResults only (athena.md 1.9)."""
+    """Results that Athena manages are read through GetQueryResults only (AWS, workgroups)."""
     athena = aws.client("athena")
     settings = {"ManagedQueryResultsConfiguration": {"Enabled": True}}
     athena.create_work_group(Name="managed", Configuration=settings)

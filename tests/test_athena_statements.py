@@ -1,6 +1,6 @@
 """Statements of the Athena endpoint: each really runs, and says what Athena says.
 
-Where a test names a source, the behaviour was measured against the service or stands in its documentation.
+Where a test names a source, it is one of those in docs/athena-endpoint.md.
 """
 
 from typing import Any
@@ -91,7 +91,7 @@ def test_merge(orders: Aws) -> None:
 
 
 def test_merge_refuses_two_matches(orders: Aws) -> None:
-    """A target row that two source rows match fails the statement, and nothing is written (athena.md 1.5)."""
+    """A target row that two source rows match fails the statement, and nothing is written (Trino, MERGE)."""
     error = orders.fails(
         "MERGE INTO orders t USING (SELECT * FROM (VALUES (1, 'a'), (1, 'b')) AS v(id, name)) s "
         "ON t.id = s.id WHEN MATCHED THEN UPDATE SET name = s.name"
@@ -102,7 +102,7 @@ def test_merge_refuses_two_matches(orders: Aws) -> None:
 
 
 def test_merge_null_keys_never_match(aws: Aws) -> None:
-    """A null key is equal to none, so the row is inserted once more (athena.md 1.5)."""
+    """A null key is equal to none, so the row is inserted once more (Trino, MERGE)."""
     aws.iceberg("t", "SELECT CAST(NULL AS bigint) AS id")
     merge = "MERGE INTO t USING (SELECT CAST(NULL AS bigint) AS id) s ON {} WHEN NOT MATCHED THEN INSERT (id) VALUES (s.id)"
     assert aws.count(merge.format("t.id = s.id")) == 1
@@ -110,7 +110,7 @@ def test_merge_null_keys_never_match(aws: Aws) -> None:
 
 
 def test_merge_replaces_partitions_in_one_commit(orders: Aws) -> None:
-    """A MERGE on a synthetic key replaces a partition as one snapshot (athena.md 1.5)."""
+    """A MERGE on a synthetic key replaces a partition as one snapshot (Trino, MERGE)."""
     assert (
         orders.count("""
         MERGE INTO orders t USING (
@@ -152,7 +152,7 @@ MALFORMED = [
 
 
 def test_malformed_statements_do_not_start(aws: Aws) -> None:
-    """What does not parse is refused by StartQueryExecution itself (athena.md 1.2)."""
+    """What does not parse is refused by StartQueryExecution itself (athena-local, statements)."""
     assert {sql: refusal(aws, sql)[0] for sql in MALFORMED} == dict.fromkeys(
         MALFORMED, "MALFORMED_QUERY"
     )
@@ -160,7 +160,7 @@ def test_malformed_statements_do_not_start(aws: Aws) -> None:
 
 
 def test_ctas_and_views_take_double_quotes(aws: Aws) -> None:
-    """The Trino path quotes names with double quotes (athena.md 1.2)."""
+    """The Trino path quotes names with double quotes (athena-local, statements)."""
     aws.iceberg('"shop"."_odd"', "SELECT 1 AS a")
     aws.run('CREATE OR REPLACE VIEW "v" AS SELECT a + 1 AS b FROM "awsdatacatalog"."shop"."_odd"')
     assert aws.rows('SELECT b FROM "v"') == [("2",)]
@@ -170,7 +170,7 @@ def test_ctas_and_views_take_double_quotes(aws: Aws) -> None:
 
 
 def test_block_comments_break_the_hive_path(orders: Aws) -> None:
-    """A block comment fails DESCRIBE of a Hive table at run time; of an Iceberg table it does not (athena.md 1.2)."""
+    """A block comment fails DESCRIBE of a Hive table at run time; of an Iceberg table it does not (athena-local, statements)."""
     orders.run(f"CREATE EXTERNAL TABLE h (a int) STORED AS PARQUET LOCATION '{orders.place('h')}'")
     error = orders.fails("/* tag */ DESCRIBE h")
     assert (error["ErrorCategory"], error["ErrorType"]) == (1, 1003)
@@ -198,7 +198,7 @@ MEANINGLESS = [
 
 
 def test_semantic_errors_fail_with_their_type(orders: Aws) -> None:
-    """What parses and means nothing ends in FAILED, with an AthenaError (athena.md 1.2 and 1.8)."""
+    """What parses and means nothing ends in FAILED, with an AthenaError (athena-local, statements; AWS, error reference)."""
     for sql, name, type_ in MEANINGLESS:
         error = orders.fails(sql)
         assert error["ErrorMessage"].startswith(name), sql
@@ -207,12 +207,12 @@ def test_semantic_errors_fail_with_their_type(orders: Aws) -> None:
 
 
 def test_decimal_literals_are_doubles(aws: Aws) -> None:
-    """``0.1 + 0.2`` is what doubles make of it (athena.md 1.1)."""
+    """``0.1 + 0.2`` is what doubles make of it (athena-local, caveats)."""
     assert aws.rows("SELECT 0.1 + 0.2") == [("0.30000000000000004",)]
 
 
 def test_ctas_needs_an_empty_place(aws: Aws) -> None:
-    """A CTAS at the location of another fails, also of one that failed; IF NOT EXISTS does nothing (athena.md 1.3)."""
+    """A CTAS at the location of another fails, also of one that failed; IF NOT EXISTS does nothing (AWS, CTAS)."""
     aws.iceberg("first", "SELECT 1 AS a")
     place = aws.place("first")
     sql = "CREATE TABLE {} WITH (table_type = 'ICEBERG', is_external = false, location = '{}') AS SELECT 1 AS a"
@@ -239,14 +239,14 @@ def test_ctas_needs_an_empty_place(aws: Aws) -> None:
     ],
 )
 def test_ctas_refuses_properties(aws: Aws, properties: str, message: str) -> None:
-    """Properties of an Iceberg CTAS are a closed list, and two are required (athena.md 1.3)."""
+    """Properties of an Iceberg CTAS are a closed list, and two are required (AWS, Iceberg tables)."""
     error = aws.fails(f"CREATE TABLE t WITH ({properties}) AS SELECT 1 AS a")
     assert error["ErrorMessage"].startswith("INVALID_TABLE_PROPERTY")
     assert message in error["ErrorMessage"]
 
 
 def test_timestamps_have_six_digits_in_iceberg_and_three_in_hive(aws: Aws) -> None:
-    """A CTAS into Iceberg wants timestamp(6), and Hive's formats refuse it (athena.md 1.4)."""
+    """A CTAS into Iceberg wants timestamp(6), and Hive's formats refuse it (aws-sdk-pandas#2252)."""
     moment = "TIMESTAMP '2026-01-01 10:00:00'"
     place = aws.place("t")
     ctas = (
@@ -264,7 +264,7 @@ def test_timestamps_have_six_digits_in_iceberg_and_three_in_hive(aws: Aws) -> No
 
 
 def test_hundred_partitions_and_no_more(aws: Aws) -> None:
-    """A statement writes a hundred partitions; one more fails and leaves its files (athena.md 1.6)."""
+    """A statement writes a hundred partitions; one more fails and leaves its files (AWS, CTAS)."""
     select = "SELECT n, n AS part FROM UNNEST(sequence(1, {})) AS s(n)"
     assert aws.iceberg("hundred", select.format(100), partitioning=["part"]) == 100
     error = aws.fails(f"INSERT INTO hundred {select.format(101)}")
@@ -276,7 +276,7 @@ def test_hundred_partitions_and_no_more(aws: Aws) -> None:
 
 @pytest.mark.slow
 def test_buckets_count_as_partitions(aws: Aws) -> None:
-    """The limit counts tuples: 16 buckets on 7 days are 112 (athena.md 1.6)."""
+    """The limit counts tuples: 16 buckets on 7 days are 112 (AWS, CTAS)."""
     aws.run(
         f"CREATE TABLE b (id bigint, day date) PARTITIONED BY (bucket(16, id), day) "
         f"LOCATION '{aws.place('b')}' TBLPROPERTIES ('table_type' = 'ICEBERG')"
@@ -290,7 +290,7 @@ def test_buckets_count_as_partitions(aws: Aws) -> None:
 
 
 def test_unload(orders: Aws) -> None:
-    """UNLOAD writes Parquet to an empty place and lists it in a manifest (athena.md 1.9)."""
+    """UNLOAD writes Parquet to an empty place and lists it in a manifest (AWS, UNLOAD)."""
     import io
 
     import pyarrow.parquet as pq
@@ -312,7 +312,7 @@ def test_unload(orders: Aws) -> None:
 
 
 def test_hive_ctas_and_partitions(orders: Aws) -> None:
-    """A CTAS without a table type makes a Hive table below the results, whose partitions are in Glue (athena.md 1.3)."""
+    """A CTAS without a table type makes a Hive table below the results, whose partitions are in Glue (AWS, CTAS)."""
     sql = "CREATE TABLE h WITH (format = 'PARQUET', partitioned_by = ARRAY['day']) AS SELECT id, CAST(ds AS varchar) AS day FROM orders"
     execution = orders.run(sql)
     assert execution["Statistics"]["DataManifestLocation"].endswith("-manifest.csv")
@@ -362,7 +362,7 @@ def test_external_text_files(aws: Aws) -> None:
 
 
 def test_partition_projection(aws: Aws) -> None:
-    """Projected partitions are read without being in Glue, and days outside the range are not there (athena.md 1.9)."""
+    """Projected partitions are read without being in Glue, and days outside the range are not there (AWS, partition projection)."""
     import io
 
     import pyarrow as pa
@@ -384,7 +384,7 @@ def test_partition_projection(aws: Aws) -> None:
 
 
 def test_empty_iceberg_table_and_evolution(aws: Aws) -> None:
-    """CREATE TABLE with Hive's words, then columns added, renamed, widened, moved and dropped (athena.md 1.5)."""
+    """CREATE TABLE with Hive's words, then columns added, renamed, widened, moved and dropped (AWS, Iceberg schema)."""
     aws.run(
         "CREATE TABLE shop.e (id int COMMENT 'key', `name` string, gone double) PARTITIONED BY (truncate(1, name)) "
         f"LOCATION '{aws.place('e')}' TBLPROPERTIES ('table_type' = 'ICEBERG', 'write_compression' = 'snappy')"
@@ -420,7 +420,7 @@ def test_empty_iceberg_table_and_evolution(aws: Aws) -> None:
     [("a smallint", "smallint"), ("a tinyint", "tinyint"), ("a char(3)", "char")],
 )
 def test_iceberg_ddl_refuses_types(aws: Aws, columns: str, message: str) -> None:
-    """Athena creates Iceberg tables with the types of its list only (athena.md 1.4)."""
+    """Athena creates Iceberg tables with the types of its list only (AWS, Iceberg tables)."""
     error = aws.fails(
         f"CREATE TABLE e ({columns}) LOCATION '{aws.place('e')}' TBLPROPERTIES ('table_type' = 'ICEBERG')"
     )
@@ -428,7 +428,7 @@ def test_iceberg_ddl_refuses_types(aws: Aws, columns: str, message: str) -> None
 
 
 def test_external_iceberg_is_refused(aws: Aws) -> None:
-    """EXTERNAL and Iceberg exclude each other (athena.md 1.3)."""
+    """EXTERNAL and Iceberg exclude each other (AWS, Iceberg tables)."""
     error = aws.fails(
         f"CREATE EXTERNAL TABLE e (a int) LOCATION '{aws.place('e')}' TBLPROPERTIES ('table_type' = 'ICEBERG')"
     )
@@ -436,7 +436,7 @@ def test_external_iceberg_is_refused(aws: Aws) -> None:
 
 
 def test_drop_table_deletes_the_data_of_iceberg(orders: Aws) -> None:
-    """DROP TABLE deletes the files of an Iceberg table (athena.md 1.5)."""
+    """DROP TABLE deletes the files of an Iceberg table (AWS, Iceberg tables)."""
     orders.run("DROP TABLE orders")
     listed = orders.client("s3").list_objects_v2(Bucket=orders.bucket, Prefix="tables/orders/")
     assert listed["KeyCount"] == 0
@@ -445,7 +445,7 @@ def test_drop_table_deletes_the_data_of_iceberg(orders: Aws) -> None:
 
 
 def test_time_travel(orders: Aws) -> None:
-    """FOR VERSION and FOR TIMESTAMP AS OF read the past, with the columns of the past (athena.md 1.5)."""
+    """FOR VERSION and FOR TIMESTAMP AS OF read the past, with the columns of the past (AWS, time travel)."""
     ((first, moment),) = orders.rows('SELECT snapshot_id, committed_at FROM "orders$snapshots"')
     assert moment is not None
     assert moment.endswith(" UTC")
@@ -457,7 +457,7 @@ def test_time_travel(orders: Aws) -> None:
 
 
 def test_metadata_tables(orders: Aws) -> None:
-    """The metadata tables of an Iceberg table are tables (athena.md 1.5)."""
+    """The metadata tables of an Iceberg table are tables (AWS, Iceberg metadata)."""
     assert orders.rows('SELECT operation FROM "orders$snapshots"') == [("append",)]
     assert orders.rows('SELECT is_current_ancestor FROM "orders$history"') == [("true",)]
     assert orders.rows('SELECT name, type FROM "orders$refs"') == [("main", "BRANCH")]
@@ -521,7 +521,7 @@ def test_optimize_and_vacuum(orders: Aws) -> None:
 
 
 def test_vacuum_wants_more_runs(orders: Aws) -> None:
-    """A VACUUM with more files than a run deletes fails, not retryable, and is simply run again (athena.md 1.6)."""
+    """A VACUUM with more files than a run deletes fails, not retryable, and is simply run again (AWS, VACUUM)."""
     orders.account.settings.vacuum_files = 3
     orders.run("UPDATE orders SET name = 'x'")
     orders.run("DELETE FROM orders")
@@ -532,7 +532,7 @@ def test_vacuum_wants_more_runs(orders: Aws) -> None:
 
 
 def test_execution_parameters_are_classified(orders: Aws) -> None:
-    """A parameter that is an expression without columns is one, any other is a text (athena.md 1.8)."""
+    """A parameter that is an expression without columns is one, any other is a text (athena-local, api)."""
     sql = "SELECT ?, ? || '', ? FROM orders WHERE id = ?"
     given = ["1+1", "abc", "it's", "1"]
     assert orders.rows(sql, ExecutionParameters=given) == [("2", "abc", "it's")]
@@ -550,7 +550,7 @@ def test_prepared_statements(orders: Aws) -> None:
 
 
 def test_partition_statements_are_not_for_iceberg(orders: Aws) -> None:
-    """SHOW PARTITIONS, ADD PARTITION and MSCK are for Hive tables (athena.md 1.5)."""
+    """SHOW PARTITIONS, ADD PARTITION and MSCK are for Hive tables (AWS, Iceberg tables)."""
     for sql in (
         "SHOW PARTITIONS orders",
         "ALTER TABLE orders ADD PARTITION (ds = '2026-01-01') LOCATION 's3://b/x/'",
@@ -561,7 +561,7 @@ def test_partition_statements_are_not_for_iceberg(orders: Aws) -> None:
 
 
 def test_an_unknown_catalog_is_noticed_by_queries_only(orders: Aws) -> None:
-    """A catalog that does not exist fails a query, and the Hive path falls back to the default (athena.md 1.9)."""
+    """A catalog that does not exist fails a query, and the Hive path falls back to the default (athena-local, api)."""
     context = {"Database": "shop", "Catalog": "nowhere"}
     error = orders.fails("SELECT 1", QueryExecutionContext=context)
     assert error["ErrorMessage"].startswith("CATALOG_NOT_FOUND")
@@ -569,7 +569,7 @@ def test_an_unknown_catalog_is_noticed_by_queries_only(orders: Aws) -> None:
 
 
 def test_vacuum_refuses_the_root_of_a_bucket(aws: Aws) -> None:
-    """A table at the root of its bucket is not vacuumed (athena.md 1.6)."""
+    """A table at the root of its bucket is not vacuumed (AWS, VACUUM)."""
     bucket = f"root-{aws.id}"
     aws.client("s3").create_bucket(Bucket=bucket)
     aws.run(
@@ -580,7 +580,7 @@ def test_vacuum_refuses_the_root_of_a_bucket(aws: Aws) -> None:
 
 @pytest.mark.slow
 def test_optimize_wants_more_runs(aws: Aws) -> None:
-    """OPTIMIZE rewrites a hundred partitions a run, and fails as long as there are more (athena.md 1.6)."""
+    """OPTIMIZE rewrites a hundred partitions a run, and fails as long as there are more (AWS, OPTIMIZE)."""
     select = "SELECT n, n AS part FROM UNNEST(sequence({}, {})) AS s(n)"
     aws.iceberg("t", select.format(1, 100), partitioning=["part"])
     for first, last in ((101, 120), (1, 100), (101, 120)):

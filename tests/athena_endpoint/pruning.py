@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pyiceberg.manifest import DataFile
     from pyiceberg.schema import Schema
 
-_Comparison = Callable[[str, Any], BooleanExpression]
+_Comparison = Callable[..., Any]
 
 # Each comparison, and the one with its sides exchanged.
 _COMPARISONS: dict[type[exp.Expr], tuple[_Comparison, _Comparison]] = {
@@ -138,15 +138,19 @@ def _comparisons(part: exp.Expr) -> Iterator[tuple[exp.Column, _Made]]:
 def _with(comparison: _Comparison, value: exp.Expr) -> _Made:
     def made(name: str, kind: IcebergType) -> BooleanExpression | None:
         literal = _literal(value, kind)
-        return None if literal is None else comparison(name, literal)
+        found: BooleanExpression | None = None if literal is None else comparison(name, literal)
+        return found
 
     return made
 
 
 def _any_of(values: list[exp.Expr]) -> _Made:
+    among: _Comparison = In
+
     def made(name: str, kind: IcebergType) -> BooleanExpression | None:
         literals = [_literal(value, kind) for value in values]
-        return None if None in literals else In(name, literals)
+        found: BooleanExpression | None = None if None in literals else among(name, literals)
+        return found
 
     return made
 
