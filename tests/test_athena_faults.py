@@ -184,10 +184,14 @@ def test_a_running_query_can_be_stopped(aws: Aws) -> None:
     ("late", "between", "conflict"),
     [
         ("INSERT INTO t VALUES (9)", "INSERT INTO t VALUES (8)", False),
-        ("INSERT INTO t VALUES (9)", "DELETE FROM t WHERE a = 1", False),
+        pytest.param(
+            "INSERT INTO t VALUES (9)", "DELETE FROM t WHERE a = 1", False, marks=pytest.mark.slow
+        ),
         ("UPDATE t SET a = 5 WHERE a = 1", "INSERT INTO t VALUES (8)", True),
         ("UPDATE t SET a = 5 WHERE a = 1", "DELETE FROM t WHERE a = 1", True),
-        ("DELETE FROM t", "OPTIMIZE t REWRITE DATA USING BIN_PACK", True),
+        pytest.param(
+            "DELETE FROM t", "OPTIMIZE t REWRITE DATA USING BIN_PACK", True, marks=pytest.mark.slow
+        ),
         ("OPTIMIZE t REWRITE DATA USING BIN_PACK", "UPDATE t SET a = 6 WHERE a = 1", True),
         (
             "MERGE INTO t USING (SELECT 7 AS a) s ON t.a = s.a WHEN NOT MATCHED THEN INSERT (a) VALUES (s.a)",

@@ -263,6 +263,7 @@ def test_timestamps_have_six_digits_in_iceberg_and_three_in_hive(aws: Aws) -> No
         assert error["ErrorMessage"].startswith("NOT_SUPPORTED: Incorrect timestamp precision")
 
 
+@pytest.mark.slow
 def test_hundred_partitions_and_no_more(aws: Aws) -> None:
     """A statement writes a hundred partitions; one more fails and leaves its files (AWS, CTAS)."""
     select = "SELECT n, n AS part FROM UNNEST(sequence(1, {})) AS s(n)"

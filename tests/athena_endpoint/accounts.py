@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 import uuid
 from dataclasses import dataclass, field
@@ -120,16 +121,10 @@ class Accounts:
     def _new(self, account: str, region: str) -> Account:
         from pyiceberg.catalog.glue import GlueCatalog
 
-        credentials = new_credentials(account)
-        client = self._session.client(
-            "glue",
-            region_name=region,
-            endpoint_url="http://inside",
-            aws_access_key_id=credentials.access_key,
-            aws_secret_access_key=credentials.secret_key,
-        )
-        client.meta.events.register("before-send.glue", self._send)  # type: ignore[arg-type]
-        glue: Any = InnerGlue(client, account, region)
+        def client() -> GlueClient:
+            return self._client(new_credentials(account), region)
+
+        glue: Any = InnerGlue(client, self._exceptions, account, region)
         catalog = GlueCatalog(
             "endpoint",
             client=glue,
@@ -141,6 +136,22 @@ class Accounts:
         return Account(
             id=account, region=region, storage=Storage(account), glue=glue, catalog=catalog
         )
+
+    def _client(self, credentials: Credentials, region: str) -> GlueClient:
+        """Return boto3's Glue client, whose calls stay inside."""
+        client = self._session.client(
+            "glue",
+            region_name=region,
+            endpoint_url="http://inside",
+            aws_access_key_id=credentials.access_key,
+            aws_secret_access_key=credentials.secret_key,
+        )
+        client.meta.events.register("before-send.glue", self._send)  # type: ignore[arg-type]
+        return client
+
+    @functools.cached_property
+    def _exceptions(self) -> Any:
+        return self._client(Credentials("", "inside", "inside"), REGION).exceptions
 
     def _send(self, request: AWSPreparedRequest, **_: Any) -> AWSResponse:
         """Answer a call of the inner client without HTTP."""

@@ -6,6 +6,7 @@ UpdateTable with a stale VersionId is refused, whoever asks: clients over HTTP, 
 from __future__ import annotations
 
 import copy
+import functools
 import json
 import threading
 from io import BytesIO
@@ -80,19 +81,22 @@ class InnerGlue:
     """boto3's Glue client of an account, whose most frequent calls do not go through HTTP.
 
     Args:
-        client: The client that has all the other calls.
+        client: Returns the client that has all the other calls; it is made when one of them is needed.
+        exceptions: The errors of boto3's Glue clients.
         account: The account.
         region: The region.
     """
 
-    def __init__(self, client: GlueClient, account: str, region: str) -> None:
-        self._client = client
+    def __init__(
+        self, client: Callable[[], GlueClient], exceptions: Any, account: str, region: str
+    ) -> None:
+        self._client = functools.cache(client)
         self._account = account
         self._region = region
-        self.exceptions = client.exceptions
+        self.exceptions = exceptions
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._client, name)
+        return getattr(self._client(), name)
 
     @property
     def _backend(self) -> GlueBackend:
