@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 from pyiceberg.catalog.sql import SqlCatalog
-from pyiceberg.exceptions import NoSuchTableError
+from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, ValidationException
 from pyiceberg.io.pyarrow import (
     compute_statistics_plan,
     data_file_statistics_from_parquet_metadata,
@@ -41,7 +41,7 @@ from pyiceberg.types import (
 )
 from sqlalchemy.exc import SQLAlchemyError
 
-from statsig_staging.errors import WarehouseError
+from statsig_staging.errors import LoadConflictError, WarehouseError
 from statsig_staging.plan import Column, ColumnType
 
 if TYPE_CHECKING:
@@ -283,6 +283,9 @@ class TableChange:
             properties: Kept in the snapshot's summary.
             tag: A tag for the new snapshot.
             keep_tags: Other tags of this library's that stay; snapshots under none of them expire.
+
+        Raises:
+            LoadConflictError: If the table is no longer what it was when the change began.
         """
         metadata = self._transaction.table_metadata
         removed = list(remove)
@@ -305,7 +308,13 @@ class TableChange:
         retired: tuple[str, ...] = ()
         if keep_tags is not None:
             retired = self._expire({tag, *keep_tags})
-        self._transaction.commit_transaction()
+        try:
+            self._transaction.commit_transaction()
+        except (CommitFailedException, ValidationException) as error:
+            name = ".".join(self._table.name())
+            raise LoadConflictError(
+                f"table {name}: another load changed it meanwhile; nothing was published, run again"
+            ) from error
         return Committed(snapshot_id=snapshot_id, retired=retired)
 
     @property

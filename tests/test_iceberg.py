@@ -12,11 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.conversions import from_bytes
-from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, ValidationException
+from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table as IcebergTable
 
 from statsig_staging import iceberg
+from statsig_staging.errors import LoadConflictError
 from statsig_staging.iceberg import TableChange, WrittenFile
 from statsig_staging.plan import Column, ColumnType
 from tests.factories import day, days
@@ -150,7 +151,7 @@ def test_a_table_that_is_there_is_not_made_again(lab: Lab) -> None:
     first, second = lab.new(), lab.new()
     lab.append(first, row("a"))
 
-    with pytest.raises(CommitFailedException):
+    with pytest.raises(LoadConflictError):
         lab.append(second, row("b"))
 
     assert lab.units() == ["a"]
@@ -430,7 +431,7 @@ def test_of_two_writers_one_fails(lab: Lab, replaces: bool) -> None:
     old = iceberg.data_files(lab.table) if replaces else []
     one.commit(remove=old, add=[lab.file(one, row("b"))], properties={})
 
-    with pytest.raises((CommitFailedException, ValidationException)):
+    with pytest.raises(LoadConflictError):
         other.commit(remove=old, add=[lab.file(other, row("c"))], properties={})
 
     before = ["b"] if replaces else ["a", "b"]
