@@ -149,7 +149,7 @@ def _write(
     table = write.target.name.catalog
     around.on_event(StepStarted(step=step.name, batches=batch_count(write)))
     stats = WriteStats()
-    if not (isinstance(write, Merge) and not write.batches):
+    if not _is_idle(step, write):
         stamp = Stamp(
             load_id=around.load_id,
             step=step.name,
@@ -160,6 +160,11 @@ def _write(
     if stats.version is not None:
         versions[table] = stats.version
     return _result(step, write, around.clock() - began, stats)
+
+
+def _is_idle(step: Step, write: Write) -> bool:
+    """Return whether a write has nothing to do: no rows to merge, or none that its guard lets through."""
+    return batch_count(write) == 0 and (isinstance(write, Merge) or step.guard is not None)
 
 
 def _batch_listener(step: Step, around: Surroundings) -> Callable[[int, int], None]:

@@ -324,11 +324,12 @@ def test_clean_asks_where_it_can(call: Call, fresh: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(terminal, "isatty", lambda: True)
     monkeypatch.setattr("sys.stdin", terminal)
     assert call(*clean, project=fresh).code == 130
-    assert "nothing is published" not in call("status", project=fresh).out
+    assert "results_123" in call("status", project=fresh).out
 
     done = call(*clean, "--yes", project=fresh)
     assert (done.code, done.err) == (0, "")
     assert done.out.startswith("Cleaned experiment 123: ")
+    assert "results_123" not in call("status", project=fresh).out
     assert "nothing is published yet" in call("status", project=fresh).out
 
 

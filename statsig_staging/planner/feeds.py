@@ -66,7 +66,7 @@ def feed_steps(
     others = tuple(day for day in every if day >= first and day not in reasons)
     keeping = _keeping(request, feed, definitions, days, others)
     steps = list(keeping.steps)
-    feed = replace(feed, from_kept=bool(keeping.steps))
+    feed = replace(feed, from_kept=bool(keeping.kept))
     if restated:
         rest = [day for day in every if day not in reasons]
         why = _why_restated(request, restated)
@@ -105,15 +105,15 @@ def _keeping(
         late = request.through
     if late is None or late < first or not request.observations[name].dated:
         return Planned((), ())
-    is_new = feed.kept.name.catalog not in published.tables
+    there = feed.kept.name.catalog in published.tables
     same = published.definitions.get(f"rows {name}") == definitions[f"rows {name}"]
-    staged = set(before.kept_rows) if before is not None and same and not is_new else set()
+    staged = set(before.kept_rows) if before is not None and same and there else set()
     expired = {day for day in staged if day < first}
     valid = staged - expired - {*days.all}
     missing = tuple(day for day in others if day not in valid)
     steps = []
-    if days.all or expired or is_new:
-        steps.append(feed.keep_step(days, expired, is_new=is_new))
+    if days.all or expired or not staged:
+        steps.append(feed.keep_step(days, expired, is_new=not staged))
     if missing:
         units = published.tables[feed.first_exposures.name.catalog].snapshot_id
         steps.append(feed.keep_late_step(missing, units))
