@@ -14,6 +14,7 @@ from pyiceberg.exceptions import (
     CommitStateUnknownException,
     ValidationException,
 )
+from sqlalchemy.exc import SQLAlchemyError
 
 from statsig_staging.errors import SourceFileError, StepFailedError, WarehouseError
 from statsig_staging.warehouses.local import dialect
@@ -58,6 +59,10 @@ def mapped_errors() -> Iterator[None]:
 def _commit_errors() -> Iterator[None]:
     try:
         yield
+    except SQLAlchemyError as error:
+        cause = said(getattr(error, "orig", None) or error)
+        full = "the disk is full: " if "disk is full" in cause else ""
+        raise StepFailedError(f"{full}the catalog was not changed: {cause}") from error
     except (CommitFailedException, ValidationException) as error:
         raise StepFailedError(
             f"another process changed the table meanwhile: {said(error)}; "
