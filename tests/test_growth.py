@@ -85,6 +85,7 @@ def check_classes(world: World, days: int) -> None:
         assert count <= most, (table, kind, count)
 
 
+@pytest.mark.slow
 def test_a_few_loads_in_a_row_leave_what_is_kept(tmp_path: Path) -> None:
     """Twelve loads: no class of files has more than kept loads, and the days, need."""
     world = World.begin(scenario(), tmp_path / "project")

@@ -139,6 +139,7 @@ def play_kills(world: World, points: slice, refresh: str) -> None:
         check_ledger(world)
 
 
+@pytest.mark.slow
 def test_a_kill_at_every_tenth_boundary(world: World) -> None:
     """An incremental load with every kind of step, killed at every tenth boundary."""
     play_kills(world, slice(0, None, 10), "incremental")
@@ -234,15 +235,3 @@ def test_cleaning_that_was_killed_anywhere(world: World) -> None:
 def test_maintenance_that_was_killed_anywhere(world: World) -> None:
     """At every boundary."""
     play_killed_maintenance(world, slice(None))
-
-
-@pytest.mark.slow
-def test_a_kill_at_every_boundary(world: World) -> None:
-    """An incremental load with every kind of step, killed at every boundary."""
-    play_kills(world, slice(None), "incremental")
-
-
-@pytest.mark.slow
-def test_a_kill_at_every_boundary_of_a_full_refresh(world: World) -> None:
-    """A full refresh, killed at every boundary."""
-    play_kills(world, slice(None), "full")
