@@ -15,7 +15,7 @@ from statsig_staging.planner.request import every_day, last_published
 from statsig_staging.planner.unit_days import UnitDays
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import date
 
     from statsig_staging.config import AssignmentSource, MetricSource
@@ -69,7 +69,7 @@ def feed_steps(
     feed = replace(feed, from_kept=bool(keeping.kept))
     if restated:
         rest = [day for day in every if day not in reasons]
-        why = _why_restated(request, restated)
+        why = _why_restated(request, source.name, restated)
         unit_days = published.tables[feed.target.name.catalog].snapshot_id
         steps.append(feed.restated_step(days, rest, restated, unit_days, why))
         reasons = dict(sorted({**dict.fromkeys(rest, why), **reasons}.items()))
@@ -129,24 +129,30 @@ def _columns_anew(
     """Return the columns of a source's unit-days that are to be computed on every day."""
     name = feed.source.name
     staged = published.definitions.get(f"aggregates {name}", "").split()
-    asked = {
+    needed = definitions[f"aggregates {name}"].split()
+    return frozenset(needed) - frozenset(staged) | _columns_asked(request, name)
+
+
+def _columns_asked(request: LoadRequest, source: str) -> frozenset[str]:
+    return frozenset(
         term.aggregate.column
         for statistic in request.statistics
         if statistic.metric in request.metrics
         for term in statistic.terms
-        if term.aggregate.source == name
-    }
-    return frozenset(definitions[f"aggregates {name}"].split()) - frozenset(staged) | asked
+        if term.aggregate.source == source
+    )
 
 
-def _why_restated(request: LoadRequest, columns: Collection[str]) -> str:
+def _why_restated(request: LoadRequest, source: str, columns: frozenset[str]) -> str:
+    new = columns - _columns_asked(request, source)
+    if not new:
+        return f"asked for: {', '.join(request.metrics)}"
     names = [
         statistic.metric
         for statistic in request.statistics
-        if any(term.aggregate.column in columns for term in statistic.terms)
+        if any(term.aggregate.column in new for term in statistic.terms)
     ]
-    asked = set(names) <= set(request.metrics)
-    return f"{'asked for' if asked else 'new or changed'}: {', '.join(names)}"
+    return f"new or changed: {', '.join(names)}"
 
 
 def why_anew(
@@ -162,7 +168,7 @@ def why_anew(
         return "the definition of the source changed"
     restated = _columns_anew(request, feed, published, definitions)
     if len(restated) == len(feed.aggregates):
-        return _why_restated(request, restated)
+        return _why_restated(request, name, restated)
     return None
 
 
