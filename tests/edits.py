@@ -122,6 +122,8 @@ def regroup(world: World, name: str, picks: Picks) -> None:
     """Some exposures of a file get another group, so that crossovers come and go."""
     file = a_file(world, "exposures", picks)
     groups = group_names(world)
+    if not groups:
+        return
     rows = [
         replace(row, group=groups[(picks.third + n) % len(groups)])
         if isinstance(row, Exposure) and picks.second >> (n % 8) & 1
@@ -134,6 +136,8 @@ def regroup(world: World, name: str, picks: Picks) -> None:
 def rename_group(world: World, name: str, picks: Picks) -> None:
     """A group has another group's name from now on, in all files."""
     groups = group_names(world)
+    if not groups:
+        return
     old, new = picks.of(groups), groups[picks.second % len(groups)]
 
     def renamed(row: Row) -> Row:
