@@ -15,9 +15,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sqlglot import exp
 
+from statsig_staging.errors import StagingError
 from statsig_staging.names import experiment_folder, experiment_table
 from statsig_staging.plan import Column, ColumnType, Table
 from statsig_staging.sources import SourceFile
+from statsig_staging.templates import snapshot
 from statsig_staging.warehouses.base import Stamp, TableVersion
 
 if TYPE_CHECKING:
@@ -138,12 +140,21 @@ def read_loads(
             the sources and the tables, is left out of those before them.
     """
     table = loads_table(experiment_id)
-    if warehouse.version(table) is None:
-        return ()
     columns = [_column(column.name, keep) for column in table.columns]
-    source = exp.table_(table.name.catalog, db=database, quoted=True)
-    rows = warehouse.fetch(exp.select(*columns).from_(source)).to_pylist()
-    return tuple(sorted(map(_from_row, rows), key=lambda load: -load.number))
+    version = warehouse.version(table)
+    while version is not None:
+        source = exp.table_(table.name.catalog, db=database, quoted=True)
+        source.set("version", snapshot(version.snapshot_id))
+        try:
+            rows = warehouse.fetch(exp.select(*columns).from_(source)).to_pylist()
+        except StagingError:
+            # Another load that puts the rows into one file removes the files they were in.
+            before, version = version, warehouse.version(table)
+            if version is not None and version.snapshot_id == before.snapshot_id:
+                raise
+            continue
+        return tuple(sorted(map(_from_row, rows), key=lambda load: -load.number))
+    return ()
 
 
 _HEAVY = ("definitions", "sources", "tables")
