@@ -224,7 +224,7 @@ DRIVERS = (
     "pyarrow.parquet",
     "pyiceberg.catalog.sql",
     "statsig_staging.engine",
-    "statsig_staging.warehouses.local",
+    "statsig_staging.warehouses.local.warehouse",
 )
 """What our side imports late; imported before the clock starts, as the other side's driver is."""
 

@@ -1,9 +1,9 @@
 -- One row per unit: its earliest exposure, and whether it was ever seen in a second group.
--- version: 1
+-- version: 2
 WITH units AS (
   SELECT
     d.unit_id,
-    MIN_BY(d.group_id, d.first_exposure) AS group_id,
+    MIN_BY(d.group_id, :earliest) AS group_id,
     MIN(d.first_exposure) AS first_exposure,
     MIN(d.ds) AS first_exposure_ds,
     MIN(d.min_group_id) <> MAX(d.max_group_id) AS crossover

@@ -2,7 +2,7 @@
 -- A sum over all units moves only by the units active on a day. Units that meet a second group are few;
 -- they stand apart, with their totals on every day until they leave, so that nothing of them remains.
 -- What is too large for a DOUBLE is null.
--- version: 3
+-- version: 4
 WITH members AS (
   SELECT
     f.unit_id,
@@ -39,7 +39,7 @@ WITH members AS (
     CAST(f.crossover_at AS DATE) AS leaves_ds
   FROM first_exposures AS f
   WHERE
-    f.crossover AND :crossovers_leave
+    f.crossover AND :crossovers_leave AND CAST(f.crossover_at AS DATE) > :since
 ), leaver_activity AS (
   SELECT
     l.unit_id,

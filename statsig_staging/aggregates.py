@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING, assert_never
 
 from sqlglot import exp
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from statsig_staging.config import Component, Metric, MetricSource, Project
+
+
+_REMEMBERED = 4096
+"""So many expressions are remembered once they were parsed: planning asks for them over and over."""
 
 
 class AggregateKind(StrEnum):
@@ -126,6 +131,16 @@ def statistic_of(metric: Metric, project: Project) -> Statistic:
             assert_never(metric)
 
 
+def metrics_by_source(metrics: Iterable[str], project: Project) -> dict[str, tuple[str, ...]]:
+    """Return metric source → those of some metrics that it serves, by the names of the sources."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name in metrics:
+        terms = statistic_of(project.metric(name), project).terms
+        for source in dict.fromkeys(term.aggregate.source for term in terms):
+            found[source] = (*found.get(source, ()), name)
+    return dict(sorted(found.items()))
+
+
 def _term(component: Component, project: Project) -> Term:
     source = project.metric_source(component.source)
     match component:
@@ -155,7 +170,7 @@ def aggregates_of(statistics: Iterable[Statistic], source: str) -> tuple[Aggrega
 def _aggregate(
     source: MetricSource, kind: AggregateKind, where: str | None, value: str | None
 ) -> Aggregate:
-    hashed = digest(kind, _fingerprint(source, where), _fingerprint(source, value))
+    hashed = digest(kind, fingerprint(source, where), fingerprint(source, value))
     return Aggregate(
         source=source.name,
         kind=kind,
@@ -165,6 +180,7 @@ def _aggregate(
     )
 
 
+@lru_cache(_REMEMBERED)
 def _slug(value: str | None) -> str:
     """Return the name of a value that is one plain column or alias, for people to recognise."""
     tree = expressions.parse_scalar(value) if value is not None else None
@@ -172,16 +188,30 @@ def _slug(value: str | None) -> str:
     return tree.name.lower() if tree is not None and plain else ""
 
 
-def _fingerprint(source: MetricSource, sql: str | None) -> str:
+def expression_column(source: MetricSource, kind: str, sql: str) -> str:
+    """Return the name of a column that holds what an expression gives; equal expressions share it."""
+    return f"{kind}_{digest(fingerprint(source, sql))}"
+
+
+def fingerprint(source: MetricSource, sql: str | None) -> str:
     """Return a digest of an expression and of the aliases that it names."""
     if sql is None:
         return ""
-    used = {name.lower() for name in expressions.columns_used(expressions.parse_scalar(sql))}
+    used = _columns(sql)
     aliases = sorted(
-        (name.lower(), expressions.fingerprint(formula))
+        (name.lower(), _tokens(formula))
         for name, formula in source.columns.items()
         if name.lower() in used
     )
-    return digest(
-        expressions.fingerprint(sql), *(part for alias in aliases for part in alias), length=16
-    )
+    return digest(_tokens(sql), *(part for alias in aliases for part in alias), length=16)
+
+
+@lru_cache(_REMEMBERED)
+def _tokens(sql: str) -> str:
+    return expressions.fingerprint(sql)
+
+
+@lru_cache(_REMEMBERED)
+def _columns(sql: str) -> frozenset[str]:
+    names = expressions.columns_used(expressions.parse_scalar(sql))
+    return frozenset(name.lower() for name in names)

@@ -111,7 +111,14 @@ _refresh = click.option(
     type=click.Choice([refresh.value for refresh in Refresh]),
     default=Refresh.INCREMENTAL.value,
     show_default=True,
-    help="Load what is new or changed, or everything.",
+    help="Load what is new or changed, everything, or some metrics on every day too.",
+)
+_metrics = click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    metavar="NAME",
+    help="Compute this metric anew, with --refresh metric; repeatable.",
 )
 _through = click.option(
     "--through",
@@ -128,8 +135,8 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON doc
 def commands(ctx: click.Context) -> None:
     """Stage experiment exposures and metrics as Apache Iceberg tables.
 
-    Results go to stdout, progress and errors to stderr. Exit codes: 0 done, 2 usage or
-    configuration, 3 the warehouse refused, 4 a step failed, 5 another load holds the experiment,
+    Results go to stdout, progress and errors to stderr. Exit codes: 0 done, 1 reconcile found
+    differences, 2 usage or configuration, 3 the warehouse refused, 4 a step failed, 5 another load holds the experiment,
     130 interrupted.
     """
     if ctx.invoked_subcommand is None:
@@ -168,17 +175,20 @@ def init(folder: Path | None, project: Path, *, demo: bool) -> None:
         "run --experiment 123",
         "run --experiment 123 --through 2026-01-31",
         "run --experiment 123 --refresh full --json",
+        "run --experiment 123 --refresh metric --metric purchases",
         "run --experiment 123 --wait",
     ),
 )
 @_experiment
 @_refresh
+@_metrics
 @_through
 @click.option("--wait", is_flag=True, help="Wait while another load holds the experiment.")
 @_json
 def run(
     experiment_id: str,
     refresh: str,
+    metrics: tuple[str, ...],
     through: date | None,
     project: Path,
     *,
@@ -192,7 +202,9 @@ def run(
     from statsig_staging.display import load_summary
 
     with _connect(_project(project)) as engine:
-        result = _load(engine, experiment_id, refresh, through, wait=wait)
+        result = _load(
+            engine, experiment_id, refresh=refresh, metrics=metrics, through=through, wait=wait
+        )
     _print_json(result.to_dict()) if as_json else _show(load_summary(result))
 
 
@@ -206,12 +218,14 @@ def run(
 )
 @_experiment
 @_refresh
+@_metrics
 @_through
 @click.option("--sql", is_flag=True, help="Print the SQL of each statement, in Athena's dialect.")
 @_json
 def plan(
     experiment_id: str,
     refresh: str,
+    metrics: tuple[str, ...],
     through: date | None,
     project: Path,
     *,
@@ -225,7 +239,7 @@ def plan(
     from statsig_staging import display, documents
 
     with _connect(_project(project)) as engine:
-        planned = engine.plan(experiment_id, refresh=refresh, through=through)
+        planned = engine.plan(experiment_id, refresh=refresh, metrics=metrics, through=through)
     _warn(planned.warnings)
     if as_json:
         _print_json(documents.plan_document(planned, sql=sql))
@@ -305,6 +319,90 @@ def results(
     _show(display.results_view(rows, experiment))
 
 
+@commands.command(
+    cls=Command,
+    examples=(
+        "reconcile --experiment 123",
+        "reconcile --experiment 123 --heal",
+        "reconcile --experiment 123 --json",
+    ),
+)
+@_experiment
+@click.option("--heal", is_flag=True, help="Load the days that differ again, then compare again.")
+@_json
+@click.pass_context
+def reconcile(
+    ctx: click.Context, experiment_id: str, project: Path, *, heal: bool, as_json: bool
+) -> None:
+    """Compare what is published with its sources.
+
+    Recomputes everything into a scratch place. Ends with 1 where anything differs.
+    """
+    from statsig_staging import display, documents
+    from statsig_staging.progress import Watch
+
+    with _connect(_project(project)) as engine, _progress() as show:
+        found = engine.reconcile(experiment_id, heal=heal, on_event=Watch(show))
+    _warn(found.notes)
+    if as_json:
+        _print_json(documents.reconciliation_document(found))
+    else:
+        _show(display.reconciliation_view(found))
+    ctx.exit(_DIFFERENT if found.rows else 0)
+
+
+_DIFFERENT = 1
+"""The exit code where something staged is not what its source says."""
+
+
+@commands.command(cls=Command, examples=("clean --experiment 123", "clean --experiment 123 --yes"))
+@_experiment
+@click.option("--yes", is_flag=True, help="Do not ask first.")
+def clean(experiment_id: str, project: Path, *, yes: bool) -> None:
+    """Remove everything that is staged of an experiment.
+
+    Its tables, their files and its state go; the sources are untouched, and the next load starts from
+    nothing.
+    """
+    from statsig_staging.display import removed
+
+    with _connect(_project(project)) as engine:
+        if not yes:
+            _confirm(f"Remove all tables and files of experiment {one_line(experiment_id)}?")
+        found = engine.clean(experiment_id)
+    _print(f"Cleaned experiment {one_line(experiment_id)}: {removed(found)} removed.")
+
+
+def _confirm(question: str) -> None:
+    """Ask before something is done for good."""
+    if not sys.stdin.isatty():
+        raise click.UsageError(
+            "there is no terminal to ask on; say --yes", click.get_current_context()
+        )
+    click.confirm(question, abort=True, err=True)
+
+
+@commands.command(
+    cls=Command, examples=("maintain", "maintain --experiment 123", "maintain --json")
+)
+@click.option("--experiment", "experiment_id", metavar="ID", help="Only this experiment.")
+@_json
+def maintain(experiment_id: str | None, project: Path, *, as_json: bool) -> None:
+    """Tidy up what loads have left; no row changes.
+
+    Old snapshots expire, small files are put together, and files that nothing names any more go once
+    they are an hour old.
+    """
+    from statsig_staging import display, documents
+
+    with _connect(_project(project)) as engine:
+        done = engine.maintain(experiment_id)
+    if as_json:
+        _print_json(documents.maintenance_document(done))
+    else:
+        _show(display.maintenance_view(done))
+
+
 @commands.command(cls=Command, examples=("schema > staging.schema.json",))
 def schema(**_: object) -> None:
     """Print the JSON Schema of a project file, for editors."""
@@ -326,7 +424,13 @@ def _connect(project: Project) -> Engine:
 
 
 def _load(
-    engine: Engine, experiment_id: str, refresh: str, through: date | None, *, wait: bool
+    engine: Engine,
+    experiment_id: str,
+    *,
+    refresh: str,
+    metrics: tuple[str, ...],
+    through: date | None,
+    wait: bool,
 ) -> LoadResult:
     from statsig_staging.progress import Watch
 
@@ -334,7 +438,12 @@ def _load(
         watch = Watch(show)
         try:
             return engine.run(
-                experiment_id, refresh=refresh, through=through, wait=wait, on_event=watch
+                experiment_id,
+                refresh=refresh,
+                metrics=metrics,
+                through=through,
+                wait=wait,
+                on_event=watch,
             )
         except (Exception, KeyboardInterrupt) as error:
             if outcome := watch.outcome():

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from statsig_staging import documents
 from statsig_staging.days import in_words
+from statsig_staging.journal import Outcome
 from statsig_staging.plan import Check, CreateTable, Drop, Merge, Replace, ReplacePartitions
 from statsig_staging.words import NOTHING, count, difference, duration, number, one_line, size
 
@@ -24,10 +25,11 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from statsig_staging.config import Experiment
-    from statsig_staging.plan import Plan, Step
+    from statsig_staging.history import PastLoad
+    from statsig_staging.plan import Plan, SourceReading, Step
     from statsig_staging.reader import ExperimentStatus, TableStatus
-    from statsig_staging.results import LoadResult
-    from statsig_staging.state import Published
+    from statsig_staging.reconciliation import Difference, Reconciliation
+    from statsig_staging.results import LoadResult, MaintenanceResult, Removed
 
 RECENT_LOADS = 5
 _WIDE = 10_000
@@ -50,7 +52,7 @@ def load_summary(result: LoadResult) -> RenderableType:
         )
     read = f"{size(result.bytes_read)} from {count(len(result.files_read), 'file')}"
     facts = [
-        *((f"read {source}", _days(days)) for source, days in result.days_read.items()),
+        *_readings_as_facts(result.readings),
         ("bytes read", read),
         ("written", f"{count(result.rows, 'row')}, {size(result.bytes_written)}"),
         ("took", duration(result.seconds)),
@@ -58,6 +60,15 @@ def load_summary(result: LoadResult) -> RenderableType:
     ]
     title = f"Loaded experiment {one_line(result.experiment_id)} {through}"
     return Group(Text(f"{title}: {result.refresh.value} refresh, {result.reason}."), _facts(facts))
+
+
+def _readings_as_facts(readings: Iterable[SourceReading]) -> Iterable[tuple[str, str]]:
+    """Yield lines for the days of each source, by reason."""
+    for reading in readings:
+        name = f"read {reading.source}"
+        for reason, days in reading.by_reason().items() or [("", ())]:
+            yield name, f"{_days(days)}: {reason}" if days else f"no days ({reading.watch})"
+            name = ""
 
 
 def plan_view(plan: Plan) -> RenderableType:
@@ -89,7 +100,7 @@ def _readings(plan: Plan) -> Table:
     table = _table(_left("Source"), _left("Days to read"), _left("Why"))
     for reading in plan.readings:
         name = reading.source
-        for reason, days in documents.days_by_reason(reading.days).items():
+        for reason, days in reading.by_reason().items():
             table.add_row(name, _days(days), reason)
             name = ""
         table.add_row(name, NOTHING if not reading.days else "", f"({reading.watch})")
@@ -136,14 +147,14 @@ def _writes(step: Step) -> str:
 
 
 def status_view(status: ExperimentStatus) -> RenderableType:
-    """Return what is published of an experiment."""
+    """Return what is published of an experiment, and what its last loads did."""
     name = one_line(status.experiment_id)
-    interrupted = _interrupted(status)
     if not status.loads:
-        return Text(
-            f"Experiment {name}: nothing is published yet.\n"
-            f"  run it: statsig-staging run --experiment {one_line(quote(status.experiment_id))}"
-            + "".join(f"\n  {fact}: {value}" for fact, value in interrupted)
+        command = f"statsig-staging run --experiment {one_line(quote(status.experiment_id))}"
+        return Group(
+            Text(f"Experiment {name}: nothing is published yet.\n  run it: {command}"),
+            *([_facts(unpublished)] if (unpublished := _unpublished(status)) else []),
+            *_sections(status),
         )
     load = status.loads[0]
     facts = [
@@ -152,26 +163,46 @@ def status_view(status: ExperimentStatus) -> RenderableType:
         ("published", f"{load.published_at:%Y-%m-%d %H:%M:%S} UTC"),
         ("refresh", f"{load.refresh}, took {duration(load.seconds)}"),
         *(("warning", one_line(warning)) for warning in load.warnings),
-        *interrupted,
+        *_unpublished(status),
     ]
     return Group(
         Text(f"Experiment {name}: published from {load.start} through {load.through}"),
         _facts(facts),
-        Text(),
-        Padding(_tables(status.tables), (0, 0, 0, 2), expand=False),
-        Text(),
-        Padding(_loads(status.loads[:RECENT_LOADS]), (0, 0, 0, 2), expand=False),
+        *_sections(status),
     )
 
 
-def _interrupted(status: ExperimentStatus) -> list[tuple[str, str]]:
-    """Return the line that says of a load which was killed, if there is one."""
-    found = status.interrupted
-    if found is None:
-        return []
-    began = found.began_at.replace("+00:00", " UTC").replace("T", " ")
-    said = f"load {found.load_id} began at {began} and did not end; the next run repairs it"
-    return [("interrupted", said)]
+def _unpublished(status: ExperimentStatus) -> list[tuple[str, str]]:
+    """Return the lines about the loads since the current one: running, killed or failed."""
+    found: list[tuple[str, str]] = []
+    for load in status.history[:RECENT_LOADS]:
+        where = "" if load.job is None else f" in {one_line(load.job)}"
+        began = f"load {load.load_id} began at {load.began_at:%Y-%m-%d %H:%M:%S} UTC"
+        match load.outcome:
+            case Outcome.PUBLISHED:
+                break
+            case Outcome.RUNNING:
+                found.append(("running", f"{began}, now{where or ' between jobs'}"))
+            case Outcome.INTERRUPTED:
+                repaired = "; the next run repairs it" if load.awaits_repair else ""
+                found.append(("interrupted", f"{began} and did not end{where}{repaired}"))
+            case Outcome.FAILED:
+                found.append(("failed", f"{began} and failed{where}: {one_line(load.error or '')}"))
+    return found
+
+
+def _sections(status: ExperimentStatus) -> Iterable[RenderableType]:
+    """Yield the tables of a status, those that have rows, each below an empty line."""
+    shown = status.history[:RECENT_LOADS]
+    for table in (
+        _tables(status.tables),
+        _watches(status.readings),
+        _loads(shown, {load.load_id: load.number for load in status.loads}),
+        _reads(shown),
+    ):
+        if table.row_count:
+            yield Text()
+            yield Padding(table, (0, 0, 0, 2), expand=False)
 
 
 def _tables(tables: Iterable[TableStatus]) -> Table:
@@ -182,10 +213,18 @@ def _tables(tables: Iterable[TableStatus]) -> Table:
     return table
 
 
-def _loads(loads: Iterable[Published]) -> Table:
+def _watches(readings: Iterable[SourceReading]) -> Table:
+    table = _table(_left("Source"), _left("How changes are noticed"))
+    for reading in readings:
+        table.add_row(one_line(reading.source), reading.watch)
+    return table
+
+
+def _loads(loads: Iterable[PastLoad], numbers: Mapping[str, int]) -> Table:
     table = _table(
         _right("#"),
-        _left("Published (UTC)"),
+        _left("Began (UTC)"),
+        _left("Outcome"),
         _left("Through"),
         _left("Refresh"),
         _right("Rows"),
@@ -196,8 +235,9 @@ def _loads(loads: Iterable[Published]) -> Table:
     )
     for load in loads:
         table.add_row(
-            f"{load.number:,}",
-            f"{load.published_at:%Y-%m-%d %H:%M:%S}",
+            f"{numbers[load.load_id]:,}" if load.load_id in numbers else NOTHING,
+            f"{load.began_at:%Y-%m-%d %H:%M:%S}",
+            load.outcome.value,
             load.through.isoformat(),
             load.refresh,
             f"{load.rows:,}",
@@ -207,6 +247,80 @@ def _loads(loads: Iterable[Published]) -> Table:
             load.load_id,
         )
     return table
+
+
+def _reads(loads: Iterable[PastLoad]) -> Table:
+    """Return what each load read of its sources, and why; the columns are those of a plan."""
+    table = _table(_left("Load"), _left("Source"), _left("Days read"), _left("Why"))
+    for load in loads:
+        if load.reason is not None:
+            table.add_row(load.load_id, "", "", f"{load.refresh} refresh, {one_line(load.reason)}")
+        for reading in load.readings:
+            source = one_line(reading.source)
+            for reason, days in reading.by_reason().items():
+                table.add_row("", source, _days(days), reason)
+                source = ""
+    return table
+
+
+def removed(found: Removed) -> str:
+    """Return how much was removed."""
+    return f"{count(found.files, 'file')}, {size(found.bytes)}" if found.files else NOTHING
+
+
+def maintenance_view(done: MaintenanceResult) -> RenderableType:
+    """Return what maintaining a project did, a line for each experiment."""
+    table = _table(
+        _left("Experiment"),
+        _left("Expired snapshots"),
+        _left("Old metadata and loads"),
+        _left("Orphans"),
+        _left("Compacted"),
+        _left("Note"),
+    )
+    for each in done.experiments:
+        parts = (each.expired, each.old, each.orphans)
+        note = f"published as load {each.load_id}" if each.load_id else each.skipped or ""
+        table.add_row(
+            one_line(each.experiment_id),
+            *map(removed, parts),
+            ", ".join(each.compacted) or NOTHING,
+            one_line(note),
+        )
+    total = sum((each.removed for each in done.experiments), done.scratch)
+    scratch = f"Scratch space of processes that are gone: {removed(done.scratch)}."
+    return Group(table, Text(f"\n{scratch}\nRemoved in all: {removed(total)}."))
+
+
+def reconciliation_view(found: Reconciliation) -> RenderableType:
+    """Return the cells that differ from what their sources hold, the first ones of each table."""
+    what = f"load {found.load_id} of experiment {one_line(found.experiment_id)}"
+    healed = f"Days were read again, as load {found.healed.load_id}.\n" if found.healed else ""
+    if not found.rows:
+        compared = count(len(found.tables), "table")
+        return Text(f"{healed}Nothing differs: {compared} of {what} through {found.through}.")
+    table = _table(
+        _left("Table"), _left("Key"), _left("Column"), _left("Staged"), _left("Recomputed")
+    )
+    for differing in found.tables:
+        for each in differing.shown:
+            key = ", ".join(
+                f"{name}={value}" for name, value in each.key.items() if value is not None
+            )
+            sides = [_side(each, value) for value in (each.staged, each.recomputed)]
+            table.add_row(
+                differing.table, one_line(key), each.column or "(row)", *map(one_line, sides)
+            )
+    verb = "differs" if found.rows == 1 else "differ"
+    by_table = ", ".join(f"{each.table} {each.rows:,}" for each in found.tables if each.rows)
+    summary = f"{count(found.rows, 'row')} {verb} in {what}: {by_table}."
+    return Group(Text(f"{healed}{summary}\n"), table)
+
+
+def _side(difference: Difference, value: object) -> str:
+    if difference.column is None:
+        return "there" if value else "missing"
+    return NOTHING if value is None else str(value)
 
 
 def results_view(rows: Sequence[Mapping[str, Any]], experiment: Experiment) -> RenderableType:

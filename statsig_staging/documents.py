@@ -13,12 +13,14 @@ from statsig_staging.days import in_words
 from statsig_staging.plan import Check, CreateTable, Drop, Merge, Replace, ReplacePartitions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     import pyarrow as pa
 
     from statsig_staging.plan import Batch, Plan, Step
     from statsig_staging.reader import ExperimentStatus
+    from statsig_staging.reconciliation import Reconciliation
+    from statsig_staging.results import MaintenanceResult
     from statsig_staging.state import Published
 
 SQL_DIALECT = "athena"
@@ -33,17 +35,7 @@ def plan_document(plan: Plan, *, sql: bool) -> dict[str, Any]:
         "start": plan.start.isoformat(),
         "through": plan.through.isoformat(),
         "watermark": plan.watermark.isoformat(),
-        "sources": [
-            {
-                "source": reading.source,
-                "watch": reading.watch,
-                "days": [
-                    {"reason": reason, "days": [day.isoformat() for day in days]}
-                    for reason, days in days_by_reason(reading.days).items()
-                ],
-            }
-            for reading in plan.readings
-        ],
+        "sources": [reading.to_dict() for reading in plan.readings],
         "steps": [_step_document(step, sql=sql) for step in plan.steps],
         "warnings": list(plan.warnings),
     }
@@ -83,7 +75,12 @@ def status_document(statuses: Iterable[ExperimentStatus]) -> dict[str, Any]:
                     for table in status.tables
                 ],
                 "loads": [_load_document(load) for load in status.loads],
-                "interrupted": asdict(status.interrupted) if status.interrupted else None,
+                "sources": [
+                    {"source": reading.source, "watch": reading.watch}
+                    for reading in status.readings
+                ],
+                "history": [load.to_dict() for load in status.history],
+                "interrupted": status.interrupted.to_dict() if status.interrupted else None,
             }
             for status in statuses
         ]
@@ -104,6 +101,47 @@ def _load_document(load: Published) -> dict[str, Any]:
         "bytes_written": load.bytes_written,
         "seconds": round(load.seconds, 3),
         "warnings": list(load.warnings),
+        "watch": {name: source.watch for name, source in load.sources.items()},
+    }
+
+
+def maintenance_document(done: MaintenanceResult) -> dict[str, Any]:
+    """Return what maintaining a project did as values that JSON can hold."""
+    return {
+        "experiments": [
+            {**asdict(found), "compacted": list(found.compacted), "removed": asdict(found.removed)}
+            for found in done.experiments
+        ],
+        "scratch": asdict(done.scratch),
+    }
+
+
+def reconciliation_document(found: Reconciliation) -> dict[str, Any]:
+    """Return what reconciling an experiment found as values that JSON can hold."""
+    return {
+        "experiment_id": found.experiment_id,
+        "load_id": found.load_id,
+        "through": found.through.isoformat(),
+        "rows": found.rows,
+        "tables": [
+            {
+                "table": table.table,
+                "rows": table.rows,
+                "days": [day.isoformat() for day in table.days],
+                "differences": [
+                    {
+                        "key": {name: _plain(value) for name, value in each.key.items()},
+                        "column": each.column,
+                        "staged": _plain(each.staged),
+                        "recomputed": _plain(each.recomputed),
+                    }
+                    for each in table.shown
+                ],
+            }
+            for table in found.tables
+        ],
+        "notes": list(found.notes),
+        "healed": found.healed.to_dict() if found.healed is not None else None,
     }
 
 
@@ -129,14 +167,6 @@ def _plain(value: object) -> object:
     if isinstance(value, float) and not math.isfinite(value):
         return None  # JSON has no word for it
     return value
-
-
-def days_by_reason(days: Mapping[date, str]) -> dict[str, list[date]]:
-    """Return reason → days, in the order of each reason's first day."""
-    found: dict[str, list[date]] = {}
-    for day, reason in sorted(days.items()):
-        found.setdefault(reason, []).append(day)
-    return found
 
 
 def kind_of(step: Step) -> str:

@@ -6,36 +6,53 @@ import uuid
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from functools import partial
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Self
 
-from statsig_staging import aggregates, journal, state
-from statsig_staging.days import DAY
-from statsig_staging.errors import ConfigError, NoExposuresError, StagingError
+from statsig_staging import (
+    aggregates,
+    history,
+    journal,
+    ledger,
+    maintenance,
+    reconciliation,
+    state,
+    upkeep,
+)
+from statsig_staging.errors import NoExposuresError, StagingError
 from statsig_staging.executor import Surroundings, execute
-from statsig_staging.journal import Journal
-from statsig_staging.lease import held, is_held
-from statsig_staging.observer import observe, with_expressions
+from statsig_staging.journal import OpenJournal, Outcome
+from statsig_staging.lease import held
+from statsig_staging.maintenance import Site
 from statsig_staging.plan import Refresh
-from statsig_staging.planner import LoadRequest, build_plan, sighting
 from statsig_staging.planner import tables as staging
+from statsig_staging.preparation import Asked, asked_for, prepare
+from statsig_staging.publication import load_result, publish
 from statsig_staging.reader import Reader
-from statsig_staging.results import LoadPublished, LoadResult, LoadStarted, Warned
+from statsig_staging.results import (
+    LoadPublished,
+    LoadResult,
+    LoadStarted,
+    MaintenanceResult,
+    Warned,
+)
 from statsig_staging.warehouses import open_warehouse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
+    from datetime import timedelta
     from types import TracebackType
 
     import pyarrow as pa
 
     from statsig_staging.config import Experiment, Project
-    from statsig_staging.executor import Execution
+    from statsig_staging.journal import Journal
     from statsig_staging.lease import HeldLease
-    from statsig_staging.plan import Plan
+    from statsig_staging.plan import Plan, Step
     from statsig_staging.reader import ExperimentStatus
-    from statsig_staging.results import Event
-    from statsig_staging.sources import Observation, SourceFile
+    from statsig_staging.reconciliation import Reconciliation
+    from statsig_staging.results import Event, Removed
     from statsig_staging.state import Published
     from statsig_staging.warehouses.base import Warehouse
 
@@ -63,12 +80,14 @@ def connect(
 class _Load:
     """A load that was asked for, under its lease."""
 
-    experiment: Experiment
-    refresh: Refresh
-    through: date
+    asked: Asked
     published: tuple[Published, ...]
     began: float
     on_event: Callable[[Event], object]
+
+    @property
+    def experiment(self) -> Experiment:
+        return self.asked.experiment
 
 
 class Engine:
@@ -107,6 +126,7 @@ class Engine:
         experiment_id: str,
         *,
         refresh: str = "incremental",
+        metrics: Sequence[str] = (),
         through: date | None = None,
         wait: bool = False,
         on_event: Callable[[Event], object] = lambda _: None,
@@ -115,7 +135,9 @@ class Engine:
 
         Args:
             experiment_id: The experiment's id in the project.
-            refresh: ``incremental`` reads what is new or changed, ``full`` everything.
+            refresh: ``incremental`` reads what is new or changed, ``full`` everything; ``metric`` is
+                incremental and computes the columns of some metrics anew on every day.
+            metrics: The metrics of a ``metric`` refresh.
             through: Last day to load, UTC; by default yesterday or the experiment's end.
             wait: Whether to wait while another load holds the experiment.
             on_event: Hears of every step while the load runs.
@@ -130,9 +152,25 @@ class Engine:
             NoExposuresError: If the experiment has no exposures at all.
             LoadConflictError: If another load holds the experiment.
         """
-        began = monotonic()
-        experiment = self._project.experiment(experiment_id)
-        asked, target = _refresh(refresh), self._target(experiment, through)
+        asked = self._asked(experiment_id, refresh, metrics, through)
+        return self._load(asked, wait=wait, on_event=on_event)
+
+    def _asked(
+        self, experiment_id: str, refresh: str, metrics: Sequence[str], through: date | None
+    ) -> Asked:
+        return asked_for(
+            self._project.experiment(experiment_id),
+            refresh=refresh,
+            metrics=metrics,
+            through=through,
+            today=self._today(),
+        )
+
+    def _today(self) -> date:
+        return self._now().astimezone(UTC).date()
+
+    def _load(self, asked: Asked, *, wait: bool, on_event: Callable[[Event], object]) -> LoadResult:
+        began, experiment = monotonic(), asked.experiment
         before = self._reader.loads(experiment.id)
         with held(
             self._warehouse,
@@ -142,9 +180,7 @@ class Engine:
             wait=self._waiting(wait, on_event),
         ) as lease:
             load = _Load(
-                experiment=experiment,
-                refresh=asked,
-                through=target,
+                asked=asked,
                 published=self._reader.loads(experiment.id),
                 began=began,
                 on_event=on_event,
@@ -166,69 +202,119 @@ class Engine:
         return again
 
     def _run(self, load: _Load, lease: HeldLease) -> LoadResult:
+        unrecorded = self._record(load, lease, lambda: load.published)
         self._repair(load.experiment, load.published)
-        plan = self._plan(load.experiment, load.refresh, load.through, load.published)
+        site = self._site()
+        maintenance.before_load(site, load.experiment.id, load.published, lease)
+        plan = prepare(self._project, self._warehouse, load.asked, load.published)
         for warning in plan.warnings:
             load.on_event(Warned(message=warning))
         if not plan.steps and load.published:
-            return _result(plan, load.published[0].load_id, load.began, status="unchanged")
-        entry = self._entry(plan)
-        journal.begin(self._warehouse, entry)
-        steps = tuple(step.name for step in plan.steps)
-        load.on_event(
-            LoadStarted(experiment_id=plan.experiment_id, load_id=entry.load_id, steps=steps)
-        )
+            found = load_result(
+                plan, load.published[0].load_id, monotonic() - load.began, status="unchanged"
+            )
+            return replace(found, warnings=(*found.warnings, *unrecorded))
+        log = self._journal(plan, load)
+        log.begin()
+        load_id, steps = log.value.load_id, tuple(step.name for step in plan.steps)
+        load.on_event(LoadStarted(experiment_id=plan.experiment_id, load_id=load_id, steps=steps))
         try:
-            result = self._execute(plan, load, lease, entry.load_id)
+            result, published = self._execute(plan, load, lease, log)
         except Exception as error:
-            failed = replace(entry, ended="failed", error=str(error) or type(error).__name__)
             with suppress(StagingError):
-                journal.end(self._warehouse, failed)
+                log.end(Outcome.FAILED, str(error) or type(error).__name__)
+            # It may have failed after the commit that published it: the table says so.
+            loads = partial(self._reader.loads, load.experiment.id)
+            self._record(load, lease, loads, log.value)
             raise
-        load.on_event(LoadPublished(load_id=entry.load_id))
+        load.on_event(LoadPublished(load_id=load_id))
         with suppress(StagingError):
-            journal.end(self._warehouse, replace(entry, ended="published"))
-        return replace(result, seconds=monotonic() - load.began)
+            log.end(Outcome.PUBLISHED)
+        unrecorded = self._record(load, lease, lambda: load.published, log.value)
+        with suppress(StagingError):
+            maintenance.after_load(site, load.experiment.id, published, load.published, lease)
+        warnings = (*result.warnings, *unrecorded)
+        return replace(result, warnings=warnings, seconds=log.value.seconds)
 
-    def _entry(self, plan: Plan) -> Journal:
-        return Journal(
+    def _journal(self, plan: Plan, load: _Load) -> OpenJournal:
+        entry = journal.planned(
+            plan,
             load_id=_new_load_id(self._now()),
-            experiment_id=plan.experiment_id,
-            began_at=journal.moment(self._now()),
-            refresh=plan.refresh.value,
-            through=plan.through.isoformat(),
-            steps=tuple(step.name for step in plan.steps),
+            began_at=self._now(),
+            assignment_source=load.experiment.assignment_source,
+            metrics=aggregates.metrics_by_source(load.experiment.metrics, self._project),
         )
+        return OpenJournal(self._warehouse, entry, self._now, lambda: monotonic() - load.began)
 
-    def _execute(self, plan: Plan, load: _Load, lease: HeldLease, load_id: str) -> LoadResult:
+    def _record(
+        self,
+        load: _Load,
+        lease: HeldLease,
+        published: Callable[[], Iterable[Published]],
+        ended: Journal | None = None,
+    ) -> tuple[str, ...]:
+        """Enter in the ledger what is not there yet; where that fails, warn and return the warning."""
+        warnings = ledger.record(
+            self._warehouse,
+            self._project.connection.database,
+            load.experiment.id,
+            published=published,
+            ended=ended,
+            confirm=lease.renew,
+            pause=self._pause,
+        )
+        for warning in warnings:
+            load.on_event(Warned(message=warning))
+        return warnings
+
+    def _execute(
+        self, plan: Plan, load: _Load, lease: HeldLease, log: OpenJournal
+    ) -> tuple[LoadResult, Published]:
+        load_id = log.value.load_id
+
+        def before(step: Step) -> None:
+            lease.renew()
+            log.start(step)
+
         around = Surroundings(
             warehouse=self._warehouse,
             load_id=load_id,
             keep_tags=self._tags_to_keep(load.published),
             on_event=load.on_event,
             clock=monotonic,
-            before_step=lease.renew,
+            database=self._project.connection.database,
+            published=load.published[0].snapshots if load.published else {},
+            before_step=before,
+            after_step=log.finish,
         )
         done = execute(plan, around)
         self._check_exposures(load.experiment)
-        result = _result(plan, load_id, load.began, status="published", done=done)
+        result = load_result(plan, load_id, monotonic() - load.began, status="published", done=done)
+        log.publish()
         lease.renew()
-        self._publish(plan, result, done, load.published, lease.number)
-        return result
+        published = publish(
+            self._warehouse,
+            plan,
+            done,
+            result,
+            load.published,
+            number=lease.number,
+            now=self._now().astimezone(UTC),
+        )
+        return result, published
 
     def plan(
         self,
         experiment_id: str,
         *,
         refresh: str = "incremental",
+        metrics: Sequence[str] = (),
         through: date | None = None,
     ) -> Plan:
         """Return what :meth:`run` would do with the same arguments; nothing is written."""
-        experiment = self._project.experiment(experiment_id)
-        published = self._reader.loads(experiment.id)
-        return self._plan(
-            experiment, _refresh(refresh), self._target(experiment, through), published
-        )
+        asked = self._asked(experiment_id, refresh, metrics, through)
+        published = self._reader.loads(asked.experiment.id)
+        return prepare(self._project, self._warehouse, asked, published)
 
     def results(
         self, experiment_id: str, *, rollup: str | None = None, metrics: tuple[str, ...] = ()
@@ -262,6 +348,15 @@ class Engine:
         """
         return self._reader.table(experiment_id, name)
 
+    def ledger(self, experiment_id: str | None = None) -> pa.Table:
+        """Return ``pipeline_overview``: the jobs of every load, of one experiment or of all.
+
+        The latest load comes first, its jobs in their order.
+        """
+        if experiment_id is not None:
+            experiment_id = self._project.experiment(experiment_id).id
+        return ledger.read(self._warehouse, self._project.connection.database, experiment_id)
+
     def status(self, experiment_id: str | None = None) -> tuple[ExperimentStatus, ...]:
         """Return what is published of one experiment, or of all in the project."""
         experiments = (
@@ -269,18 +364,116 @@ class Engine:
             if experiment_id is None
             else (self._project.experiment(experiment_id),)
         )
-        return tuple(
-            self._reader.status(experiment, self._interrupted(experiment.id))
-            for experiment in experiments
+        return tuple(self._status(experiment) for experiment in experiments)
+
+    def _status(self, experiment: Experiment) -> ExperimentStatus:
+        found = self._reader.status(experiment)
+        past = history.past_loads(self._warehouse, experiment.id, found.loads, now=self._now)
+        return replace(found, history=past)
+
+    def reconcile(
+        self,
+        experiment_id: str,
+        *,
+        heal: bool = False,
+        on_event: Callable[[Event], object] = lambda _: None,
+    ) -> Reconciliation:
+        """Recompute the published load from its sources, and compare every table cell by cell.
+
+        Nothing published changes, and no lease is needed, unless differing days are healed.
+
+        Args:
+            experiment_id: The experiment.
+            heal: Whether days that differ are loaded again, and everything is compared once more.
+            on_event: Hears of every step of the recomputation and of the healing.
+
+        Raises:
+            WarehouseError: If nothing is published, or a source cannot serve.
+            LoadConflictError: If another load holds the experiment that is to be healed.
+        """
+        experiment = self._project.experiment(experiment_id)
+        found = self._reconcile(experiment, on_event)
+        again = reconciliation.days_again(found, experiment) if heal else {}
+        if not again:
+            return found
+        asked = replace(self._through(experiment, found.through), again=again)
+        healed = self._load(asked, wait=False, on_event=on_event)
+        return reconciliation.after_healing(self._reconcile(experiment, on_event), healed)
+
+    def _reconcile(
+        self, experiment: Experiment, on_event: Callable[[Event], object]
+    ) -> Reconciliation:
+        load = self._reader.current(experiment.id)
+        asked = self._through(experiment, load.through)
+        plan = prepare(self._project, self._warehouse, asked, (load,))
+        with self._warehouse.scratch() as scratch:
+            engine = Engine(self._project, scratch, self._now, self._pause)
+            engine.run(experiment.id, refresh="full", through=load.through, on_event=on_event)
+            tables = self._reader.comparable(experiment, load)
+            found = reconciliation.compare(
+                self._warehouse, self._project.connection.database, load, tables
+            )
+        return reconciliation.Reconciliation(
+            experiment_id=experiment.id,
+            load_id=load.load_id,
+            through=load.through,
+            tables=found,
+            notes=reconciliation.changes(plan),
         )
 
-    def _interrupted(self, experiment_id: str) -> Journal | None:
-        """Return the load that was killed; one that still holds its lease is running."""
-        found = journal.unfinished(
-            self._warehouse, experiment_id, self._reader.loads(experiment_id)
+    def _through(self, experiment: Experiment, through: date) -> Asked:
+        return Asked(
+            experiment=experiment,
+            refresh=Refresh.INCREMENTAL,
+            through=through,
+            today=self._today(),
         )
-        running = found is not None and is_held(self._warehouse, experiment_id, self._now())
-        return None if running else found
+
+    def clean(self, experiment_id: str) -> Removed:
+        """Remove everything that is staged of an experiment: its tables, their files and its state.
+
+        The next load starts from nothing. One that was killed is finished by calling it again.
+
+        Raises:
+            ConfigError: If the project has no such experiment, and nothing of one is staged.
+            WarehouseError: If a table of one of its names lies elsewhere; nothing is removed then.
+            LoadConflictError: If a load holds the experiment.
+        """
+        return maintenance.clean(self._site(), experiment_id)
+
+    def maintain(
+        self, experiment_id: str | None = None, *, grace: timedelta = upkeep.GRACE
+    ) -> MaintenanceResult:
+        """Expire, compact and sweep what is staged of one experiment, or of all; no row changes.
+
+        Args:
+            experiment_id: The experiment; all of the project by default, those that a load holds aside.
+            grace: What nothing names goes once it is older than this.
+
+        Raises:
+            LoadConflictError: If a load holds the experiment that was asked for.
+        """
+        experiments = (
+            self._project.experiments
+            if experiment_id is None
+            else (self._project.experiment(experiment_id),)
+        )
+        done = tuple(
+            maintenance.maintain(self._site(), each, grace, skip_held=experiment_id is None)
+            for each in experiments
+        )
+        spilled = self._warehouse.sweep_scratch(self._now() - grace)
+        return MaintenanceResult(experiments=done, scratch=upkeep.removed(spilled))
+
+    def _site(self) -> Site:
+        return Site(
+            project=self._project,
+            warehouse=self._warehouse,
+            reader=self._reader,
+            now=self._now,
+            new_load_id=_new_load_id,
+            repair=self._repair,
+        )
 
     def _repair(self, experiment: Experiment, published: tuple[Published, ...]) -> None:
         """Put tables that an interrupted load has moved back to where the published one left them."""
@@ -292,64 +485,8 @@ class Engine:
             if wanted is not None and now is not None and now.snapshot_id != wanted.snapshot_id:
                 self._warehouse.restore(table, wanted)
 
-    def _target(self, experiment: Experiment, through: date | None) -> date:
-        return _target(experiment, through, self._now().astimezone(UTC).date())
-
-    def _plan(
-        self,
-        experiment: Experiment,
-        refresh: Refresh,
-        through: date,
-        published: tuple[Published, ...],
-    ) -> Plan:
-        current = published[0] if published else None
-        request = LoadRequest(
-            project=self._project,
-            experiment=experiment,
-            refresh=refresh,
-            through=through,
-            today=self._now().astimezone(UTC).date(),
-            observations={},
-            published=current,
-            traits=self._warehouse.traits,
-        )
-        return build_plan(replace(request, observations=self._observe(request, current)))
-
-    def _observe(self, request: LoadRequest, current: Published | None) -> dict[str, Observation]:
-        known = self._known_files(request, current)
-        experiment = request.experiment
-        source = request.assignment_source
-        found = {source.name: observe(self._warehouse, source, experiment, known)}
-        for metric_source in request.metric_sources:
-            seen = observe(self._warehouse, metric_source, experiment, known)
-            looked = replace(request, observations={metric_source.name: seen})
-            scan = looked.scan(metric_source)
-            scan.check()
-            columns = aggregates.aggregates_of(request.statistics, metric_source.name)
-            found[metric_source.name] = with_expressions(self._warehouse, scan, columns)
-        return found
-
-    def _known_files(
-        self, request: LoadRequest, current: Published | None
-    ) -> dict[tuple[str, str], dict[str, SourceFile]]:
-        """Return the files of the last load, of sources whose rows are still dated and found alike."""
-        if current is None or request.refresh is Refresh.FULL:
-            return {}
-        alike = {
-            source.name
-            for source in request.sources
-            if current.definitions.get(f"sighting {source.name}")
-            == sighting(source, request.experiment.unit)
-        }
-        files = state.read_files(self._warehouse, request.experiment.id, current.load_id)
-        return {key: found for key, found in files.items() if key[0] in alike}
-
     def _tags_to_keep(self, published: tuple[Published, ...]) -> dict[str, tuple[str, ...]]:
-        tags: dict[str, set[str]] = {}
-        for load in state.kept(published, self._project.connection.keep_loads):
-            for name, version in load.tables.items():
-                tags.setdefault(name, set()).add(version.tag)
-        return {name: tuple(sorted(found)) for name, found in tags.items()}
+        return upkeep.kept_tags(state.kept(published, self._project.connection.keep_loads))
 
     def _check_exposures(self, experiment: Experiment) -> None:
         source = self._project.assignment_source(experiment.assignment_source)
@@ -359,91 +496,6 @@ class Engine:
                 f"{source.name!r} from {experiment.start} on; check the id, the dates and the groups"
             )
 
-    def _publish(
-        self,
-        plan: Plan,
-        result: LoadResult,
-        done: Execution,
-        published: tuple[Published, ...],
-        number: int,
-    ) -> None:
-        before = published[0].tables if published else {}
-        sources = {
-            name: state.SourceState(
-                fingerprint=observation.fingerprint(), days=observation.digests()
-            )
-            for name, observation in plan.observations.items()
-        }
-        load = state.Published(
-            load_id=result.load_id,
-            number=number,
-            published_at=self._now().astimezone(UTC),
-            refresh=plan.refresh.value,
-            start=plan.start,
-            through=plan.through,
-            watermark=plan.watermark,
-            definitions=plan.definitions,
-            sources=sources,
-            tables={**before, **done.versions},
-            rows=result.rows,
-            bytes_read=result.bytes_read,
-            bytes_written=result.bytes_written,
-            seconds=result.seconds,
-            warnings=result.warnings,
-        )
-        state.write_files(
-            self._warehouse, plan.experiment_id, load.load_id, plan.observations.values()
-        )
-        state.publish(self._warehouse, plan.experiment_id, load, published)
-
 
 def _new_load_id(now: datetime) -> str:
     return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
-
-
-def _refresh(name: str) -> Refresh:
-    try:
-        return Refresh(name)
-    except ValueError:
-        listed = ", ".join(refresh.value for refresh in Refresh)
-        raise ConfigError(f"refresh {name!r} is not known; choose one of {listed}") from None
-
-
-def _target(experiment: Experiment, through: date | None, today: date) -> date:
-    """Return the last day to load.
-
-    Raises:
-        ConfigError: If it is in the future, or before the experiment's first day.
-    """
-    if isinstance(through, datetime):
-        through = through.date()
-    if through is not None and through > today:
-        raise ConfigError(f"--through {through} is in the future; today is {today} (UTC)")
-    target = today - DAY if through is None else through
-    if experiment.end is not None:
-        target = min(target, experiment.end)
-    if target < experiment.start:
-        raise ConfigError(
-            f"experiment {experiment.id!r} starts on {experiment.start}; "
-            f"there is nothing to load through {target}"
-        )
-    return target
-
-
-def _result(
-    plan: Plan, load_id: str, began: float, *, status: str, done: Execution | None = None
-) -> LoadResult:
-    warnings = plan.warnings if done is None else (*plan.warnings, *done.warnings)
-    return LoadResult(
-        experiment_id=plan.experiment_id,
-        load_id=load_id,
-        status=status,
-        refresh=plan.refresh,
-        reason=plan.reason,
-        start=plan.start,
-        through=plan.through,
-        steps=done.steps if done is not None else (),
-        days_read={reading.source: tuple(reading.days) for reading in plan.readings},
-        warnings=warnings,
-        seconds=monotonic() - began,
-    )

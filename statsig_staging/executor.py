@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING
+
+from sqlglot import exp
 
 from statsig_staging.plan import Check, CreateTable, Drop, Merge, Replace, ReplacePartitions
 from statsig_staging.results import (
@@ -15,6 +17,7 @@ from statsig_staging.results import (
     StepStarted,
     Warned,
 )
+from statsig_staging.templates import snapshot
 from statsig_staging.warehouses.base import Stamp, WriteStats
 
 if TYPE_CHECKING:
@@ -52,6 +55,9 @@ class Surroundings:
         on_event: Hears of everything that happens.
         clock: Seconds on a clock that only goes forward.
         before_step: Called before each step; an error from it stops the load.
+        database: The staging database.
+        published: Catalog name → snapshot of each table as published.
+        after_step: Called with what a step did.
     """
 
     warehouse: Warehouse
@@ -59,7 +65,10 @@ class Surroundings:
     keep_tags: Mapping[str, tuple[str, ...]]
     on_event: Callable[[Event], object]
     clock: Callable[[], float]
-    before_step: Callable[[], object] = lambda: None
+    database: str = ""
+    published: Mapping[str, int] = field(default_factory=dict)
+    before_step: Callable[[Step], object] = lambda _: None
+    after_step: Callable[[StepResult], object] = lambda _: None
 
 
 def execute(plan: Plan, around: Surroundings) -> Execution:
@@ -73,8 +82,9 @@ def execute(plan: Plan, around: Surroundings) -> Execution:
     warnings: list[str] = []
     for step in in_order(plan.steps):
         try:
-            around.before_step()
+            around.before_step(step)
             result, found = _run(step, around, versions)
+            around.after_step(result)
         except BaseException as error:
             around.on_event(StepFailed(step=step.name, error=str(error) or type(error).__name__))
             raise
@@ -112,7 +122,8 @@ def _run(
     found: list[str] = []
     if isinstance(step.action, Check):
         around.on_event(StepStarted(step=step.name, batches=1))
-        found = _check(step.action, around)
+        pins = Pins(around.database, around.published, versions)
+        found = _check(replace(step.action, select=pins.bind(step.action.select)), around)
         result = StepResult(
             step=step.name, table=None, seconds=around.clock() - began, statements=1
         )
@@ -133,18 +144,27 @@ def _run(
 def _write(
     step: Step, write: Write, around: Surroundings, versions: dict[str, TableVersion], began: float
 ) -> StepResult:
-    write = _guarded(step, write, around.warehouse)
+    pins = Pins(around.database, around.published, versions)
+    write = _pinned(_guarded(step, write, around.warehouse, pins), pins)
     table = write.target.name.catalog
     around.on_event(StepStarted(step=step.name, batches=batch_count(write)))
     stats = WriteStats()
-    if not (isinstance(write, Merge) and not write.batches):
+    if not _is_idle(step, write):
         stamp = Stamp(
-            load_id=around.load_id, step=step.name, keep_tags=around.keep_tags.get(table, ())
+            load_id=around.load_id,
+            step=step.name,
+            keep_tags=around.keep_tags.get(table, ()),
+            base=pins.of(table),
         )
         stats = around.warehouse.write(write, stamp, _batch_listener(step, around))
     if stats.version is not None:
         versions[table] = stats.version
-    return _result(step, table, around.clock() - began, stats)
+    return _result(step, write, around.clock() - began, stats)
+
+
+def _is_idle(step: Step, write: Write) -> bool:
+    """Return whether a write has nothing to do: no rows to merge, or none that its guard lets through."""
+    return batch_count(write) == 0 and (isinstance(write, Merge) or step.guard is not None)
 
 
 def _batch_listener(step: Step, around: Surroundings) -> Callable[[int, int], None]:
@@ -159,10 +179,11 @@ def batch_count(write: Write) -> int:
     return 1 if isinstance(write, Drop) else len(write.batches)
 
 
-def _result(step: Step, table: str, seconds: float, stats: WriteStats) -> StepResult:
+def _result(step: Step, write: Write, seconds: float, stats: WriteStats) -> StepResult:
+    batches = () if isinstance(write, Drop) else write.batches
     return StepResult(
         step=step.name,
-        table=table,
+        table=write.target.name.catalog,
         seconds=seconds,
         rows=stats.rows,
         statements=stats.statements,
@@ -170,16 +191,67 @@ def _result(step: Step, table: str, seconds: float, stats: WriteStats) -> StepRe
         bytes_written=stats.bytes_written,
         files_read=stats.files_read,
         snapshot_id=stats.version.snapshot_id if stats.version is not None else None,
+        partitions=tuple(sorted(day for batch in batches for day in batch.partitions)),
+        statement_ids=tuple(stats.query_ids),
     )
 
 
-def _guarded(step: Step, write: Write, warehouse: Warehouse) -> Write:
+@dataclass(frozen=True, slots=True)
+class Pins:
+    """Where each staging table stands for this load: as it left it, else as published.
+
+    Attributes:
+        database: The staging database.
+        published: Catalog name → snapshot as published.
+        written: Catalog name → version that this load wrote.
+    """
+
+    database: str
+    published: Mapping[str, int]
+    written: Mapping[str, TableVersion]
+
+    def of(self, table: str) -> int | None:
+        """Return the snapshot of a table, or None where the load knows none."""
+        if table in self.written:
+            return self.written[table].snapshot_id
+        return self.published.get(table)
+
+    def bind(self, query: exp.Query) -> exp.Query:
+        """Return a query whose staging tables are read at these snapshots, whoever writes to them."""
+        free = [
+            node
+            for node in query.find_all(exp.Table)
+            if node.db == self.database and node.args.get("version") is None
+        ]
+        if not any(self.of(node.name) is not None for node in free):
+            return query
+        bound = query.copy()
+        for node in bound.find_all(exp.Table):
+            pinned = self.of(node.name) if node.db == self.database else None
+            if pinned is not None and node.args.get("version") is None:
+                node.set("version", snapshot(pinned))
+        return bound
+
+
+def _pinned(write: Write, pins: Pins) -> Write:
+    """Return the write with its reads pinned; batches that share a tree go on sharing one."""
+    if isinstance(write, Drop):
+        return write
+    bound: dict[int, exp.Query] = {}
+    for batch in write.batches:
+        if id(batch.select) not in bound:
+            bound[id(batch.select)] = pins.bind(batch.select)
+    batches = tuple(replace(batch, select=bound[id(batch.select)]) for batch in write.batches)
+    return replace(write, batches=batches)
+
+
+def _guarded(step: Step, write: Write, warehouse: Warehouse, pins: Pins) -> Write:
     """Return the write without the batches that its guard rules out."""
     if step.guard is None or not isinstance(
         write, CreateTable | Merge | Replace | ReplacePartitions
     ):
         return write
-    earliest: date | None = warehouse.fetch(step.guard).column(0)[0].as_py()
+    earliest: date | None = warehouse.fetch(pins.bind(step.guard)).column(0)[0].as_py()
     if earliest is None:
         return replace(write, batches=())
     batches = tuple(batch for batch in write.batches if max(batch.partitions) >= earliest)

@@ -2,31 +2,40 @@
 
 pyiceberg 0.12 has no public way to commit data files that another engine wrote with field ids in
 them, and none to do several changes of a table in one commit. The calls used for that are
-``create_table_transaction``, ``Transaction.update_snapshot().overwrite()`` with its
-``append_data_file`` and ``delete_data_file``, ``Transaction._stage`` through ``ManageSnapshots`` and
-``ExpireSnapshots``, and the footer statistics of ``pyiceberg.io.pyarrow``; the contract test
-``tests/test_iceberg.py`` holds them to what is needed here.
+``create_table_transaction``, ``_OverwriteFiles`` with its ``append_data_file`` and
+``delete_data_file`` and the hooks that choose its manifests, ``Transaction._stage`` through
+``ManageSnapshots`` and ``ExpireSnapshots``, the catalog's own table of ``IcebergTables``, the footer
+statistics of ``pyiceberg.io.pyarrow`` and the decoding of bounds; the contract test ``tests/test_iceberg.py`` holds them to what
+is needed here.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
-from pyiceberg.catalog.sql import SqlCatalog
-from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, ValidationException
+from pyiceberg.catalog.sql import IcebergTables, SqlCatalog
+from pyiceberg.conversions import from_bytes
+from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.io.pyarrow import (
     compute_statistics_plan,
     data_file_statistics_from_parquet_metadata,
     parquet_path_to_id_mapping,
 )
-from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
+from pyiceberg.manifest import DataFile, DataFileContent, FileFormat, ManifestContent
 from pyiceberg.partitioning import UNPARTITIONED_PARTITION_SPEC, PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
+from pyiceberg.table.snapshots import Operation
 from pyiceberg.table.update import SetCurrentSchemaUpdate
-from pyiceberg.table.update.snapshot import ExpireSnapshots, ManageSnapshots
+from pyiceberg.table.update.snapshot import (
+    ExpireSnapshots,
+    ManageSnapshots,
+    _ManifestMergeManager,
+    _OverwriteFiles,
+)
 from pyiceberg.transforms import IdentityTransform
 from pyiceberg.typedef import Record
 from pyiceberg.types import (
@@ -38,10 +47,14 @@ from pyiceberg.types import (
     NestedField,
     StringType,
     TimestampType,
+    TimestamptzType,
 )
+from pyiceberg.utils.datetime import days_to_date, micros_to_timestamp
+from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from statsig_staging.errors import LoadConflictError, WarehouseError
+from statsig_staging.errors import WarehouseError
+from statsig_staging.manifests import is_alive, only_of
 from statsig_staging.plan import Column, ColumnType
 
 if TYPE_CHECKING:
@@ -49,22 +62,29 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pyiceberg.catalog import Catalog
+    from pyiceberg.io import FileIO
+    from pyiceberg.manifest import ManifestFile
     from pyiceberg.table import Table as IcebergTable
     from pyiceberg.table import Transaction
-    from pyiceberg.table.snapshots import Snapshot
 
 CATALOG_NAME = "statsig_staging"
 """Rows of pyiceberg's SQL catalog carry a catalog name; a reader must use the same one."""
 
 PARTITION_COLUMN = "ds"
 
+PREVIOUS_METADATA = 3
+"""So many earlier metadata files a table remembers; older ones stay while a kept load names them."""
+
+MANY_MANIFESTS = 10
+"""A commit that would leave so many manifests puts them into one; to open one takes milliseconds."""
+
 TABLE_PROPERTIES = {
     "format-version": "2",
     "write.parquet.compression-codec": "zstd",
-    "write.metadata.delete-after-commit.enabled": "true",
-    "write.metadata.previous-versions-max": "10",
+    "write.metadata.delete-after-commit.enabled": "false",
+    "write.metadata.previous-versions-max": str(PREVIOUS_METADATA),
     "commit.manifest-merge.enabled": "true",
-    "commit.manifest.min-count-to-merge": "20",
+    "commit.manifest.min-count-to-merge": str(MANY_MANIFESTS),
     "commit.retry.num-retries": "20",
 }
 
@@ -127,7 +147,7 @@ def load_table(catalog: Catalog, database: str, name: str) -> IcebergTable | Non
         WarehouseError: If the table's metadata is gone.
     """
     try:
-        return catalog.load_table((database, name))
+        return _loaded(catalog, database, name)
     except NoSuchTableError:
         return None
     except FileNotFoundError as error:
@@ -135,6 +155,23 @@ def load_table(catalog: Catalog, database: str, name: str) -> IcebergTable | Non
             f"table {database}.{name}: its metadata is not where the catalog says ({error}); "
             "if the warehouse was moved, move it back or choose an empty connection.path"
         ) from error
+
+
+def _loaded(catalog: Catalog, database: str, name: str) -> IcebergTable:
+    try:
+        return catalog.load_table((database, name))
+    except FileNotFoundError:
+        # The metadata may have become an old one, and have gone, after the catalog had named it.
+        return catalog.load_table((database, name))
+
+
+def metadata_locations(catalog: SqlCatalog, database: str) -> dict[str, str]:
+    """Return table → location of its current metadata, of every table that the catalog names."""
+    query = select(IcebergTables.table_name, IcebergTables.metadata_location).where(
+        IcebergTables.catalog_name == catalog.name, IcebergTables.table_namespace == database
+    )
+    with catalog.engine.connect() as connection:
+        return {row[0]: row[1] or "" for row in connection.execute(query)}
 
 
 def schema_of(columns: Iterable[Column]) -> Schema:
@@ -148,6 +185,14 @@ def schema_of(columns: Iterable[Column]) -> Schema:
     return Schema(*fields)
 
 
+def columns_of(schema: Schema) -> tuple[Column, ...]:
+    """Return the columns of a staging table from its schema."""
+    kinds = {kind: column_type for column_type, kind in _TYPES.items()}
+    return tuple(
+        Column(field.name, kinds[field.field_type], field.doc or "") for field in schema.fields
+    )
+
+
 def data_files(
     table: IcebergTable, snapshot_id: int | None = None, partitions: Iterable[date] | None = None
 ) -> list[DataFile]:
@@ -156,16 +201,37 @@ def data_files(
     Raises:
         ValueError: If the table carries delete files; reading its data files would resurrect rows.
     """
-    if snapshot_id is None and table.current_snapshot() is None:
+    snapshot = (
+        table.current_snapshot() if snapshot_id is None else table.snapshot_by_id(snapshot_id)
+    )
+    if snapshot is None:
         return []
     wanted = None if partitions is None else {_days_since_1970(day) for day in partitions}
     found = []
-    for task in table.scan(snapshot_id=snapshot_id).plan_files():
-        if task.delete_files:
+    for manifest in snapshot.manifests(table.io):
+        if manifest.content is not ManifestContent.DATA:
             raise ValueError(f"table {'.'.join(table.name())} carries delete files")
-        if wanted is None or task.file.partition[0] in wanted:
-            found.append(task.file)
+        found += [
+            file
+            for file in _entries_of(manifest, table.io)
+            if wanted is None or file.partition[0] in wanted
+        ]
     return found
+
+
+_MANIFESTS_KEPT = 1024
+_entries: OrderedDict[str, tuple[DataFile, ...]] = OrderedDict()
+"""Manifests are never written again under one name, and a load reads each of them many times."""
+
+
+def _entries_of(manifest: ManifestFile, io: FileIO) -> tuple[DataFile, ...]:
+    path = manifest.manifest_path
+    if path not in _entries:
+        entries = manifest.fetch_manifest_entry(io, discard_deleted=True)
+        _entries[path] = tuple(entry.data_file for entry in entries)
+        if len(_entries) > _MANIFESTS_KEPT:
+            _entries.popitem(last=False)
+    return _entries[path]
 
 
 def _days_since_1970(day: date) -> int:
@@ -178,6 +244,19 @@ def partition_date(file: DataFile) -> date | None:
         return None
     value: int = file.partition[0]
     return date.fromordinal(value + _EPOCH)
+
+
+def day_of_bound(field: NestedField, bound: bytes | None) -> date | None:
+    """Return the UTC day of a data file's bound of a column; None where it has none, or is no time."""
+    if bound is None:
+        return None
+    match field.field_type:
+        case DateType():
+            return days_to_date(int(from_bytes(field.field_type, bound)))
+        case TimestampType() | TimestamptzType():
+            return micros_to_timestamp(int(from_bytes(field.field_type, bound))).date()
+        case _:
+            return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,8 +272,38 @@ class Committed:
     retired: tuple[str, ...]
 
 
-_MOST_MANIFESTS = 20
-"""A commit on a table with more manifests writes all its entries into one."""
+class _Overwrite(_OverwriteFiles):
+    """An overwrite that carries no dead manifest along, and puts many into one.
+
+    pyiceberg 0.12 takes over every manifest of the snapshot before, also those that only say what some
+    earlier snapshot deleted.
+    """
+
+    merge_at = MANY_MANIFESTS
+    unused: frozenset[str] = frozenset()
+    """Manifests that were written and then put into another one; pyiceberg 0.12 leaves them lying."""
+
+    def _manifests(self) -> list[ManifestFile]:
+        found = super()._manifests()
+        named = {manifest.manifest_path for manifest in found}
+        self.unused = frozenset(self._written_manifests) - named
+        return found
+
+    def _existing_manifests(self) -> list[ManifestFile]:
+        return [manifest for manifest in super()._existing_manifests() if is_alive(manifest)]
+
+    def _process_manifests(self, manifests: list[ManifestFile]) -> list[ManifestFile]:
+        merging: _ManifestMergeManager[_OverwriteFiles] = _ManifestMergeManager(
+            target_size_bytes=_MANIFEST_BYTES,
+            min_count_to_merge=self.merge_at,
+            merge_enabled=True,
+            snapshot_producer=self,
+        )
+        return merging.merge_manifests(manifests)
+
+
+_MANIFEST_BYTES = 8 * 2**20
+"""Iceberg's own target for the size of a manifest."""
 
 
 class TableChange:
@@ -239,22 +348,30 @@ class TableChange:
             columns: The columns that the new files have.
             exact: Whether columns that are not among them are dropped.
         """
-        transaction = table.transaction()
-        change = cls(transaction, new=False)
-        change._evolve(tuple(columns), exact=exact)
-        return change
+        return cls.on(table).evolved(tuple(columns), exact=exact)
 
-    def _evolve(self, columns: tuple[Column, ...], *, exact: bool) -> None:
+    @classmethod
+    def on(cls, table: IcebergTable) -> TableChange:
+        """Begin a change of an existing table that leaves its columns alone."""
+        transaction = table.transaction()
+        new = {key: value for key, value in TABLE_PROPERTIES.items() if key != "format-version"}
+        if not new.items() <= table.properties.items():
+            transaction.set_properties(new)
+        return cls(transaction, new=False)
+
+    def evolved(self, columns: tuple[Column, ...], *, exact: bool) -> TableChange:
+        """Return the change with the columns that the table lacks, and without others if ``exact``."""
         present = {field.name for field in self.schema.fields}
         missing = [column for column in columns if column.name not in present]
         surplus = sorted(present - {column.name for column in columns}) if exact else []
         if not missing and not surplus:
-            return
+            return self
         with self._transaction.update_schema(allow_incompatible_changes=True) as update:
             for name in surplus:
                 update.delete_column(name)
             for column in missing:
                 update.add_column(column.name, _TYPES[column.type], doc=column.doc or None)
+        return self
 
     @property
     def schema(self) -> Schema:
@@ -274,6 +391,7 @@ class TableChange:
         properties: Mapping[str, str],
         tag: str | None = None,
         keep_tags: Iterable[str] | None = None,
+        merge_at: int = MANY_MANIFESTS,
     ) -> Committed:
         """Commit, as one snapshot.
 
@@ -283,47 +401,48 @@ class TableChange:
             properties: Kept in the snapshot's summary.
             tag: A tag for the new snapshot.
             keep_tags: Other tags of this library's that stay; snapshots under none of them expire.
-
-        Raises:
-            LoadConflictError: If the table is no longer what it was when the change began.
+            merge_at: So many manifests are put into one.
         """
         metadata = self._transaction.table_metadata
-        removed = list(remove)
         files = [_data_file(file, self.schema, metadata.spec()) for file in add]
-        if self._has_many_manifests():
-            gone = {file.file_path for file in removed}
-            current = data_files(self._table)
-            files += [file for file in current if file.file_path not in gone]
-            removed = current
-        update = self._transaction.update_snapshot(snapshot_properties=dict(properties))
-        producer = update.fast_append() if self._new else update.overwrite()
-        with producer as snapshot:
-            for file in removed:
+        snapshot = self._producer(properties, merge_at)
+        with snapshot:
+            for file in remove:
                 snapshot.delete_data_file(file)
             for file in files:
                 snapshot.append_data_file(file)
-        snapshot_id = producer.snapshot_id
         if tag is not None:
-            self._tag(snapshot_id, tag)
+            self._tag(snapshot.snapshot_id, tag)
         retired: tuple[str, ...] = ()
         if keep_tags is not None:
             retired = self._expire({tag, *keep_tags})
-        try:
-            self._transaction.commit_transaction()
-        except (CommitFailedException, ValidationException) as error:
-            name = ".".join(self._table.name())
-            raise LoadConflictError(
-                f"table {name}: another load changed it meanwhile; nothing was published, run again"
-            ) from error
-        return Committed(snapshot_id=snapshot_id, retired=retired)
+        self._transaction.commit_transaction()
+        unused = tuple(path_of(manifest) for manifest in sorted(snapshot.unused))
+        return Committed(snapshot_id=snapshot.snapshot_id, retired=(*retired, *unused))
+
+    def expire(self, keep_tags: Iterable[str]) -> tuple[str, ...]:
+        """Commit, without a new snapshot, that only the current one and those under some tags stay.
+
+        Returns:
+            Files that no snapshot names any more, by their local paths; none where nothing expired.
+        """
+        retired = self._expire(set(keep_tags))
+        self._transaction.commit_transaction()
+        return retired
 
     @property
     def _table(self) -> IcebergTable:
         return self._transaction._table  # noqa: SLF001
 
-    def _has_many_manifests(self) -> bool:
-        snapshot = None if self._new else self._table.current_snapshot()
-        return snapshot is not None and len(snapshot.manifests(self._table.io)) > _MOST_MANIFESTS
+    def _producer(self, properties: Mapping[str, str], merge_at: int) -> _Overwrite:
+        producer = _Overwrite(
+            operation=Operation.APPEND if self._new else Operation.OVERWRITE,
+            transaction=self._transaction,
+            io=self._table.io,
+            snapshot_properties=dict(properties),
+        )
+        producer.merge_at = merge_at
+        return producer
 
     def _tag(self, snapshot_id: int, tag: str) -> None:
         with ManageSnapshots(self._transaction) as manage:
@@ -344,19 +463,7 @@ class TableChange:
         live = [s for s in metadata.snapshots if s.snapshot_id in protected]
         with ExpireSnapshots(self._transaction) as expire:
             expire.by_ids([snapshot.snapshot_id for snapshot in expired])
-        return tuple(sorted(self._files_of(expired) - self._files_of(live)))
-
-    def _files_of(self, snapshots: Iterable[Snapshot]) -> set[str]:
-        """Return every file that snapshots name: manifest lists, manifests and data files."""
-        found = set()
-        io = self._table.io
-        for snapshot in snapshots:
-            found.add(path_of(snapshot.manifest_list))
-            for manifest in snapshot.manifests(io):
-                found.add(path_of(manifest.manifest_path))
-                entries = manifest.fetch_manifest_entry(io, discard_deleted=True)
-                found.update(path_of(entry.data_file.file_path) for entry in entries)
-        return found
+        return tuple(sorted(path_of(name) for name in only_of(self._table, expired, live)))
 
 
 def restore(table: IcebergTable, snapshot_id: int) -> None:

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from statsig_staging.errors import LoadConflictError
+from statsig_staging.errors import LoadConflictError, StagingError
 from statsig_staging.names import experiment_folder
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ class HeldLease:
         self._now = now
         self._guard = threading.Lock()
         self._stopped = threading.Event()
+        self._gone = False
         self._thread = threading.Thread(target=self._beat, daemon=True)
 
     @property
@@ -77,7 +78,7 @@ class HeldLease:
 
     def _beat(self) -> None:
         while not self._stopped.wait(HEARTBEAT.total_seconds()):
-            with contextlib.suppress(LoadConflictError):
+            with contextlib.suppress(StagingError):
                 self.renew()
 
     def renew(self) -> None:
@@ -89,12 +90,28 @@ class HeldLease:
         with self._guard:
             self._write(replace(self._lease, renewed_at=_text(self._now())))
 
-    def release(self) -> None:
-        """Let go, so that the next one need not wait."""
+    def discard(self) -> None:
+        """Let go for good, with the lease itself: nothing of the experiment is left.
+
+        Raises:
+            LoadConflictError: If somebody else holds the experiment by now.
+        """
+        self._stop()
+        self.renew()
+        self._gone = True
+        self._warehouse.delete_files([self._key])
+
+    def _stop(self) -> None:
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join()
-        with contextlib.suppress(LoadConflictError), self._guard:
+
+    def release(self) -> None:
+        """Let go, so that the next one need not wait."""
+        self._stop()
+        if self._gone:
+            return
+        with contextlib.suppress(StagingError), self._guard:
             self._write(replace(self._lease, released=True))
 
     def _write(self, lease: Lease) -> None:
@@ -127,7 +144,7 @@ def held(
     Raises:
         LoadConflictError: If another load holds the experiment and ``wait`` gives up.
     """
-    key = _key(experiment_id)
+    key = lease_key(experiment_id)
     lease = _acquire(warehouse, key, experiment_id, lowest=lowest, now=now, wait=wait)
     held_lease = HeldLease(warehouse, key, lease, now)
     held_lease.start()
@@ -163,11 +180,12 @@ def _acquire(
 
 def is_held(warehouse: Warehouse, experiment_id: str, now: datetime) -> bool:
     """Return whether somebody holds the experiment."""
-    data = warehouse.get_object(_key(experiment_id))
+    data = warehouse.get_object(lease_key(experiment_id))
     return data is not None and not is_free(Lease(**json.loads(data)), now)
 
 
-def _key(experiment_id: str) -> str:
+def lease_key(experiment_id: str) -> str:
+    """Return the key of an experiment's lease, below the staging folder."""
     return f"{experiment_folder(experiment_id)}/_loads/lease.json"
 
 
@@ -228,5 +246,9 @@ def _text(now: datetime) -> str:
     return now.astimezone(UTC).isoformat(timespec="milliseconds")
 
 
+_LENGTH = 1024
+"""Leases have the same length, so that one can take another's place on a disk that is full."""
+
+
 def _encode(lease: Lease) -> bytes:
-    return json.dumps(asdict(lease), sort_keys=True).encode()
+    return json.dumps(asdict(lease), sort_keys=True).encode().ljust(_LENGTH)

@@ -5,6 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _LEGAL_NAME = re.compile(r"[a-z0-9_]{1,60}")
 _LEGAL_FOLDER = re.compile(r"(?!\.)[A-Za-z0-9_.-]{1,120}")
@@ -66,3 +70,12 @@ def source_table(table: str, experiment_id: str, source: str) -> TableName:
     if "_" in legal_name(experiment_id):
         name = _hashed(name, experiment_id, source)
     return TableName(catalog=name, folder=f"{table}_{legal_name(source)}")
+
+
+def source_of(name: TableName, experiment_id: str, sources: Iterable[str]) -> str | None:
+    """Return the source that :func:`source_table` gave a name to; None for a table of no source."""
+    for source in sources:
+        table = name.folder.removesuffix(f"_{legal_name(source)}")
+        if table != name.folder and source_table(table, experiment_id, source) == name:
+            return source
+    return None

@@ -11,7 +11,8 @@ from sqlglot import exp
 from statsig_staging import expressions
 from statsig_staging.errors import WarehouseError
 from statsig_staging.planner.scans import SOURCE_ALIAS, Scan
-from statsig_staging.sources import Observation
+from statsig_staging.planner.watching import dating
+from statsig_staging.sources import Observation, file_changes
 from statsig_staging.templates import aliased
 from statsig_staging.warehouses.base import Sighting
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
     from statsig_staging.aggregates import Aggregate
     from statsig_staging.config import AssignmentSource, Experiment, MetricSource
-    from statsig_staging.sources import SourceFile
+    from statsig_staging.planner.watching import Dating
+    from statsig_staging.sources import SourceFile, TableObservation
     from statsig_staging.warehouses.base import Warehouse
 
 _NUMBERS = ("tinyint", "smallint", "integer", "bigint", "real", "double", "decimal")
@@ -51,6 +53,7 @@ def observe(
         units=(source.units[experiment.unit].lower(),),
     )
     seen = warehouse.observe(sighting, known.get((source.name, table), {}))
+    seen = replace(seen, dated=True)
     return Observation(source=source.name, columns=seen.columns, tables=(seen,), dated=True)
 
 
@@ -69,9 +72,10 @@ def _observe_query(
     known: Mapping[tuple[str, str], Mapping[str, SourceFile]],
 ) -> Observation:
     query = expressions.parse_query(source.sql or "")
+    dated = dating(query, source.timestamp)
     names = [_plain_name(table) for table in expressions.tables(query)]
     tables = tuple(
-        warehouse.observe(Sighting(table=name), known.get((source.name, name), {}))
+        _observe_under_query(warehouse, name, dated, known.get((source.name, name), {}))
         for name in names
     )
     start = experiment.start
@@ -85,7 +89,25 @@ def _observe_query(
         columns={name.lower(): kind for name, kind in columns.items()},
         tables=tables,
         dated=False,
+        changes=tuple(
+            change
+            for table in tables
+            for change in file_changes(table, known.get((source.name, table.table), {}))
+        ),
     )
+
+
+def _observe_under_query(
+    warehouse: Warehouse, table: str, dated: Dating | None, known: Mapping[str, SourceFile]
+) -> TableObservation:
+    """Return what a table under a query holds, with the days of its files where the query tells them."""
+    if dated is None or dated.table != table:
+        return warehouse.observe(Sighting(table=table), known)
+    seen = warehouse.observe(Sighting(table=table, timestamp=dated.column), known)
+    if dated.is_cut and seen.columns.get(dated.column, "").endswith("time zone"):
+        # Athena takes the day that a moment has in its own zone, which may not be that in UTC.
+        return replace(seen, files=tuple(replace(file, days=()) for file in seen.files))
+    return replace(seen, dated=seen.columns.get(dated.column, "").startswith(("date", "timestamp")))
 
 
 def with_expressions(

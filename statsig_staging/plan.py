@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from statsig_staging.names import experiment_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +23,8 @@ class Refresh(StrEnum):
 
     INCREMENTAL = "incremental"
     FULL = "full"
+    METRIC = "metric"
+    """Incremental, and the columns of some metrics computed anew on every day."""
 
 
 class ColumnType(StrEnum):
@@ -45,12 +49,22 @@ class Column:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """A staging table: its names, its columns, and whether it is partitioned by ``ds``."""
+    """A staging table: its names, its columns, and whether it is partitioned by ``ds``.
+
+    ``experiment_id`` is empty for a table of the whole project.
+    """
 
     name: TableName
     experiment_id: str
     columns: tuple[Column, ...]
     partitioned: bool = False
+
+    @property
+    def folder(self) -> str:
+        """Where it lies below the staging folder."""
+        if not self.experiment_id:
+            return self.name.folder
+        return f"{experiment_folder(self.experiment_id)}/{self.name.folder}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +125,10 @@ class ReplacePartitions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Merge:
-    """Rows are updated or inserted by key; a source row whose ``deleted`` column is true removes its key."""
+    """Rows are updated or inserted by key; a source row whose ``deleted`` column is true removes its key.
+
+    A row whose ``deleted`` is null updates or inserts like one where it is false.
+    """
 
     target: Table
     keys: tuple[str, ...]
@@ -179,11 +196,46 @@ class SourceReading:
         source: The source's name.
         days: Day → reason.
         watch: How changes of this source are noticed, for a person.
+        unseen: A change that the days do not reach, in words; empty where there is none.
     """
 
     source: str
     days: Mapping[date, str]
     watch: str
+    unseen: str = ""
+
+    def by_reason(self) -> dict[str, tuple[date, ...]]:
+        """Return reason → days, in the order of each reason's first day."""
+        found: dict[str, tuple[date, ...]] = {}
+        for day, reason in sorted(self.days.items()):
+            found[reason] = (*found.get(reason, ()), day)
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the reading as values that JSON can hold."""
+        return {
+            "source": self.source,
+            "watch": self.watch,
+            "days": [
+                {"reason": reason, "days": [day.isoformat() for day in days]}
+                for reason, days in self.by_reason().items()
+            ],
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptRows:
+    """What is kept of a metric source's rows once a plan has run.
+
+    Attributes:
+        days: Days whose rows are kept.
+        late: Last day of the last load that read exposures of earlier days.
+        more: Name of the step whose days are kept too, as far as it ran.
+    """
+
+    days: tuple[date, ...]
+    late: date
+    more: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +249,8 @@ class Plan:
         start: First day of the experiment.
         through: Last day that the load publishes.
         watermark: First day that counts as not yet loaded afterwards.
+        totals_through: Last day of the unit totals that the next load starts from; None where there are none.
+        kept: Metric source → what is kept of its rows.
         steps: In an order that respects their needs; empty when nothing has changed.
         readings: What is read of each source, and why.
         warnings: What a person should know before it runs.
@@ -210,8 +264,10 @@ class Plan:
     start: date
     through: date
     watermark: date
+    totals_through: date | None
     steps: tuple[Step, ...]
     readings: tuple[SourceReading, ...]
     warnings: tuple[str, ...]
     definitions: Mapping[str, str]
     observations: Mapping[str, Observation] = field(default_factory=dict)
+    kept: Mapping[str, KeptRows] = field(default_factory=dict)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from statsig_staging.config import Experiment, Project
-    from statsig_staging.journal import Journal
-    from statsig_staging.plan import Table
+    from statsig_staging.history import PastLoad
+    from statsig_staging.plan import SourceReading, Table
     from statsig_staging.state import Published
     from statsig_staging.warehouses.base import TableSize, Warehouse
 
@@ -47,13 +47,23 @@ class ExperimentStatus:
         experiment_id: The experiment.
         loads: Its published loads, the current one first; empty before the first.
         tables: Its staging tables.
-        interrupted: A load that began after the current one and did not end; None where there is none.
+        history: The loads that began last, the newest first, however they ended.
     """
 
     experiment_id: str
     loads: tuple[Published, ...]
     tables: tuple[TableStatus, ...]
-    interrupted: Journal | None = None
+    history: tuple[PastLoad, ...] = ()
+
+    @property
+    def readings(self) -> tuple[SourceReading, ...]:
+        """What the latest load was to read of each source; says how changes of it are noticed."""
+        return next((load.readings for load in self.history if load.readings), ())
+
+    @property
+    def interrupted(self) -> PastLoad | None:
+        """The load that was interrupted where the next run has to repair what it left."""
+        return next((load for load in self.history if load.awaits_repair), None)
 
 
 class Reader:
@@ -66,7 +76,8 @@ class Reader:
 
     def loads(self, experiment_id: str) -> tuple[Published, ...]:
         """Return the published loads of an experiment, the current one first."""
-        return state.read_loads(self._warehouse, self._database, experiment_id)
+        keep = self._project.connection.keep_loads
+        return state.read_loads(self._warehouse, self._database, experiment_id, keep)
 
     def current(self, experiment_id: str) -> Published:
         """Return the load that readers see.
@@ -120,14 +131,13 @@ class Reader:
         columns = (exp.column(column.name, quoted=True) for column in table.columns)
         return exp.select(*columns).from_(node)
 
-    def status(self, experiment: Experiment, interrupted: Journal | None) -> ExperimentStatus:
+    def status(self, experiment: Experiment) -> ExperimentStatus:
         """Return what is published of an experiment."""
         loads = self.loads(experiment.id)
         current = loads[0].tables if loads else {}
         return ExperimentStatus(
             experiment_id=experiment.id,
             loads=loads,
-            interrupted=interrupted,
             tables=tuple(
                 TableStatus(name=name, size=self._warehouse.size(table, current[name]))
                 for table in self.tables(experiment).values()
@@ -153,8 +163,20 @@ class Reader:
             found[f"unit_day_metrics_{name}"] = staging.unit_day_metrics(
                 experiment.id, name, columns
             )
+            found[f"unit_totals_{name}"] = staging.unit_totals(experiment.id, name, columns)
+            found[f"metric_rows_{name}"] = staging.metric_rows(
+                experiment.id, self._project.metric_source(name), columns
+            )
         found["results"] = staging.results(experiment.id)
         return found
+
+    def comparable(self, experiment: Experiment, load: Published) -> Mapping[str, Table]:
+        """Return the tables of a load that follow from the sources alone; kept rows do not."""
+        return {
+            name: table
+            for name, table in self.tables(experiment).items()
+            if table.name.catalog in load.tables and not name.startswith("metric_rows_")
+        }
 
 
 def _unknown(what: str, chosen: Iterable[str], known: Iterable[str]) -> list[str]:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
 
-    from statsig_staging.plan import Refresh
+    from statsig_staging.plan import Refresh, SourceReading
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +90,8 @@ class StepResult:
         bytes_written: Bytes of the files written.
         files_read: Source files opened.
         snapshot_id: The Iceberg snapshot it made.
+        partitions: Days that its statements filled.
+        statement_ids: Ids of its statements at the service, where it gives any.
     """
 
     step: str
@@ -101,6 +103,8 @@ class StepResult:
     bytes_written: int = 0
     files_read: frozenset[str] = frozenset()
     snapshot_id: int | None = None
+    partitions: tuple[date, ...] = ()
+    statement_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +120,7 @@ class LoadResult:
         start: First day of the experiment.
         through: Last day published.
         steps: What each step did.
-        days_read: Source → days that were read.
+        readings: What was read of each source, and why; how changes of it are noticed.
         warnings: What a person should know.
         seconds: How long it took, from planning to publishing.
     """
@@ -129,9 +133,19 @@ class LoadResult:
     start: date
     through: date
     steps: tuple[StepResult, ...] = ()
-    days_read: Mapping[str, tuple[date, ...]] = field(default_factory=dict)
+    readings: tuple[SourceReading, ...] = ()
     warnings: tuple[str, ...] = ()
     seconds: float = 0.0
+
+    @property
+    def days_read(self) -> Mapping[str, tuple[date, ...]]:
+        """Source → days that were read."""
+        return {reading.source: tuple(reading.days) for reading in self.readings}
+
+    @property
+    def watch(self) -> Mapping[str, str]:
+        """Source → how its changes are noticed, for a person."""
+        return {reading.source: reading.watch for reading in self.readings}
 
     @property
     def rows(self) -> int:
@@ -171,6 +185,7 @@ class LoadResult:
             "days_read": {
                 source: [day.isoformat() for day in days] for source, days in self.days_read.items()
             },
+            "sources": [reading.to_dict() for reading in self.readings],
             "rows": self.rows,
             "statements": self.statements,
             "bytes_read": self.bytes_read,
@@ -189,7 +204,65 @@ class LoadResult:
                     "bytes_written": step.bytes_written,
                     "files_read": len(step.files_read),
                     "snapshot_id": step.snapshot_id,
+                    "statement_ids": list(step.statement_ids),
                 }
                 for step in self.steps
             ],
         }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removed:
+    """Files that were removed.
+
+    Attributes:
+        files: How many.
+        bytes: How large they were together.
+    """
+
+    files: int = 0
+    bytes: int = 0
+
+    def __add__(self, other: Removed) -> Removed:
+        return Removed(files=self.files + other.files, bytes=self.bytes + other.bytes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Maintenance:
+    """What maintaining an experiment did.
+
+    Attributes:
+        experiment_id: The experiment.
+        expired: Files of snapshots that no kept load names.
+        old: Metadata files, and files of loads, that are out of retention.
+        orphans: Files that nothing named.
+        compacted: Tables whose small files or manifests were put together.
+        load_id: The load that was published for it, with the same rows; None where there was no need.
+        skipped: Why nothing was done; None where it was.
+    """
+
+    experiment_id: str
+    expired: Removed = field(default_factory=Removed)
+    old: Removed = field(default_factory=Removed)
+    orphans: Removed = field(default_factory=Removed)
+    compacted: tuple[str, ...] = ()
+    load_id: str | None = None
+    skipped: str | None = None
+
+    @property
+    def removed(self) -> Removed:
+        """All that was removed."""
+        return self.expired + self.old + self.orphans
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaintenanceResult:
+    """What maintaining a project did.
+
+    Attributes:
+        experiments: What was done for each experiment.
+        scratch: What processes that are gone had spilled.
+    """
+
+    experiments: tuple[Maintenance, ...]
+    scratch: Removed

@@ -36,10 +36,19 @@ class SourceState:
     Attributes:
         fingerprint: Digest of everything it held.
         days: Digest of each of its days; empty where days cannot be told.
+        kept_rows: Days whose rows are kept in ``metric_rows``.
+        late: Last day of the last load that read exposures of earlier days; None where none did.
+        watch: How its changes are noticed, for a person.
+        unseen: A change of a SQL source that no load has read all of since, in words; empty where there
+            is none.
     """
 
     fingerprint: str
     days: Mapping[date, str]
+    kept_rows: tuple[date, ...] = ()
+    late: date | None = None
+    watch: str = ""
+    unseen: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +66,7 @@ class Published:
         definitions: Fingerprint of each definition its tables were built from.
         sources: What each source held.
         tables: Catalog name → version, of every table.
+        totals_through: Last day that the unit totals hold; None where there are none.
         rows: Rows written.
         bytes_read: Compressed bytes read of the sources.
         bytes_written: Bytes written.
@@ -74,11 +84,17 @@ class Published:
     definitions: Mapping[str, str]
     sources: Mapping[str, SourceState]
     tables: Mapping[str, TableVersion]
+    totals_through: date | None = None
     rows: int = 0
     bytes_read: int = 0
     bytes_written: int = 0
     seconds: float = 0.0
     warnings: tuple[str, ...] = field(default=())
+
+    @property
+    def snapshots(self) -> Mapping[str, int]:
+        """Catalog name → snapshot, of every table."""
+        return {name: version.snapshot_id for name, version in self.tables.items()}
 
 
 def loads_table(experiment_id: str) -> Table:
@@ -95,29 +111,58 @@ def loads_table(experiment_id: str) -> Table:
             Column("through", ColumnType.DATE, "Last day published"),
             Column("watermark", ColumnType.DATE, "First day that counts as not loaded"),
             Column("definitions", _STRING, "JSON: definition → fingerprint"),
-            Column("sources", _STRING, "JSON: source → digest, and digest of each day"),
+            Column(
+                "sources", _STRING, "JSON: source → digest, digest of each day, how it is watched"
+            ),
             Column("tables", _STRING, "JSON: table → snapshot id, metadata location, tag"),
             Column("rows", _LONG, "Rows written"),
             Column("bytes_read", _LONG, "Compressed bytes read of the sources"),
             Column("bytes_written", _LONG, "Bytes written"),
             Column("seconds", ColumnType.DOUBLE, "How long the load took"),
             Column("warnings", _STRING, "JSON: list of warnings"),
+            Column("totals_through", ColumnType.DATE, "Last day that the unit totals hold"),
         ),
     )
 
 
-def read_loads(warehouse: Warehouse, database: str, experiment_id: str) -> tuple[Published, ...]:
-    """Return the published loads of an experiment, the current one first."""
+def read_loads(
+    warehouse: Warehouse, database: str, experiment_id: str, keep: int
+) -> tuple[Published, ...]:
+    """Return the published loads of an experiment, the current one first.
+
+    Args:
+        warehouse: Where they are.
+        database: The staging database.
+        experiment_id: The experiment.
+        keep: How many loads stay readable. What later loads are planned and read with, the definitions,
+            the sources and the tables, is left out of those before them.
+    """
     table = loads_table(experiment_id)
     if warehouse.version(table) is None:
         return ()
-    columns = [exp.column(column.name, quoted=True) for column in table.columns]
+    columns = [_column(column.name, keep) for column in table.columns]
     source = exp.table_(table.name.catalog, db=database, quoted=True)
     rows = warehouse.fetch(exp.select(*columns).from_(source)).to_pylist()
     return tuple(sorted(map(_from_row, rows), key=lambda load: -load.number))
 
 
-LOADS_PER_FILE = 20
+_HEAVY = ("definitions", "sources", "tables")
+"""What a load needs of the one before it, and nobody of one out of retention."""
+
+
+def _column(name: str, keep: int) -> exp.Expr:
+    """Return a column of the loads; the heavy ones are empty in all but the newest ``keep`` rows."""
+    column = exp.column(name, quoted=True)
+    if name not in _HEAVY:
+        return column
+    newest = exp.Order(expressions=[exp.Ordered(this=exp.column("number", quoted=True), desc=True)])
+    rank = exp.Window(this=exp.RowNumber(), order=newest)
+    recent = exp.LTE(this=rank, expression=exp.Literal.number(keep))
+    heavy = exp.Case(ifs=[exp.If(this=recent, true=column)], default=exp.Literal.string("{}"))
+    return exp.alias_(heavy, name, quoted=True)
+
+
+LOADS_PER_FILE = 10
 """After so many appends the rows of ``loads_<id>`` are written as one file."""
 
 
@@ -151,6 +196,7 @@ _SCHEMA = pa.schema(
         ("bytes_written", pa.int64()),
         ("seconds", pa.float64()),
         ("warnings", pa.string()),
+        ("totals_through", pa.date32()),
     ]
 )
 
@@ -160,6 +206,10 @@ def _to_row(load: Published) -> dict[str, object]:
         name: {
             "fingerprint": source.fingerprint,
             "days": {day.isoformat(): value for day, value in source.days.items()},
+            "kept_rows": [day.isoformat() for day in source.kept_rows],
+            "late": source.late.isoformat() if source.late is not None else None,
+            "watch": source.watch,
+            "unseen": source.unseen,
         }
         for name, source in load.sources.items()
     }
@@ -180,6 +230,7 @@ def _to_row(load: Published) -> dict[str, object]:
         "bytes_written": load.bytes_written,
         "seconds": load.seconds,
         "warnings": _json(list(load.warnings)),
+        "totals_through": load.totals_through,
     }
 
 
@@ -188,6 +239,10 @@ def _from_row(row: dict[str, Any]) -> Published:
         name: SourceState(
             fingerprint=source["fingerprint"],
             days={date.fromisoformat(day): value for day, value in source["days"].items()},
+            kept_rows=tuple(date.fromisoformat(day) for day in source.get("kept_rows", ())),
+            late=date.fromisoformat(source["late"]) if source.get("late") else None,
+            watch=source.get("watch", ""),
+            unseen=source.get("unseen", ""),
         )
         for name, source in json.loads(row["sources"]).items()
     }
@@ -212,6 +267,11 @@ def load_folder(experiment_id: str, load_id: str) -> str:
     return f"{experiment_folder(experiment_id)}/_loads/{load_id}"
 
 
+def files_key(experiment_id: str, load_id: str) -> str:
+    """Return the key of a load's file lists, below the staging folder."""
+    return f"{load_folder(experiment_id, load_id)}/sources.parquet"
+
+
 def write_files(
     warehouse: Warehouse, experiment_id: str, load_id: str, observations: Iterable[Observation]
 ) -> None:
@@ -224,9 +284,7 @@ def write_files(
     ]
     buffer = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(rows, schema=_FILES_SCHEMA), buffer, compression="zstd")
-    warehouse.put_object(
-        f"{load_folder(experiment_id, load_id)}/sources.parquet", buffer.getvalue()
-    )
+    warehouse.put_object(files_key(experiment_id, load_id), buffer.getvalue())
 
 
 _FILES_SCHEMA = pa.schema(
@@ -244,6 +302,13 @@ _FILES_SCHEMA = pa.schema(
         ("nulls", pa.string()),
         ("column_bytes", pa.string()),
         ("delimiter", pa.string()),
+        ("keys", pa.string()),
+        ("seen_ns", pa.int64()),
+        ("content", pa.string()),
+        ("identity", pa.string()),
+        ("field_ids", pa.string()),
+        ("snapshot", pa.int64()),
+        ("stands_for", pa.string()),
     ]
 )
 
@@ -255,6 +320,9 @@ def _file_row(file: SourceFile) -> dict[str, object]:
         "days": list(file.days),
         "nulls": _json(dict(file.nulls)),
         "column_bytes": _json(dict(file.column_bytes)),
+        "keys": _json(dict(file.keys)),
+        "field_ids": _json(dict(file.field_ids)),
+        "stands_for": _json(dict(file.stands_for)),
     }
 
 
@@ -262,7 +330,7 @@ def read_files(
     warehouse: Warehouse, experiment_id: str, load_id: str
 ) -> dict[tuple[str, str], dict[str, SourceFile]]:
     """Return (source, table) → path → file, as a published load knew them."""
-    data = warehouse.get_object(f"{load_folder(experiment_id, load_id)}/sources.parquet")
+    data = warehouse.get_object(files_key(experiment_id, load_id))
     found: dict[tuple[str, str], dict[str, SourceFile]] = {}
     if data is None:
         return found
@@ -275,6 +343,12 @@ def read_files(
                 "days": tuple(row["days"]),
                 "nulls": json.loads(row["nulls"]),
                 "column_bytes": json.loads(row["column_bytes"]),
+                "keys": json.loads(row.get("keys", "{}")),
+                "field_ids": json.loads(row.get("field_ids", "{}")),
+                "stands_for": {
+                    day: tuple(prints)
+                    for day, prints in json.loads(row.get("stands_for", "{}")).items()
+                },
             }
         )
         found.setdefault(key, {})[file.path] = file

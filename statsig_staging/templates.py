@@ -69,6 +69,14 @@ def bind(
     return replace_tables(query, tables or {}, template=name)
 
 
+def bind_columns(sql: str, alias: str) -> exp.Expr:
+    """Return a scalar expression of this library's own with its columns read from ``alias``."""
+    tree = sqlglot.parse_one(sql, read=DIALECT)
+    for column in tree.find_all(exp.Column):
+        column.set("table", exp.to_identifier(alias))
+    return tree
+
+
 def bind_texts(query: exp.Query, texts: Mapping[str, str]) -> exp.Query:
     """Return a copy of ``query`` with its parameters replaced by string literals.
 
@@ -112,6 +120,11 @@ def aliased(relation: exp.Expr, alias: str) -> exp.Expr:
     table = relation.copy()
     table.set("alias", exp.TableAlias(this=exp.to_identifier(alias)))
     return table
+
+
+def snapshot(snapshot_id: int) -> exp.Version:
+    """Return what has a table read at one of its snapshots."""
+    return exp.Version(this="VERSION", kind="AS OF", expression=exp.Literal.number(snapshot_id))
 
 
 def literal(value: object) -> exp.Expr:

@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.athena_endpoint.fixtures import athena_endpoint, aws, aws_environment
+
+__all__ = ["athena_endpoint", "aws", "aws_environment"]
+
 GOLDEN = Path(__file__).parent / "golden"
 
 

@@ -117,7 +117,8 @@ def make_file(path: str = "file", *numbers: int, **changes: Any) -> SourceFile:
 def make_observation(source: str, *files: SourceFile, **changes: Any) -> Observation:
     """Return what a source of the project holds: one table with these files."""
     columns = COLUMNS[source]
-    table = TableObservation(table=f"shop.{source}", columns=columns, files=files)
+    dated = changes.get("dated", True)
+    table = TableObservation(table=f"shop.{source}", columns=columns, files=files, dated=dated)
     observation = Observation(source=source, columns=columns, tables=(table,), dated=True)
     return replace(observation, **changes)
 
@@ -173,6 +174,7 @@ def make_published(**changes: Any) -> Published:
         through=day(3),
         watermark=day(4),
         definitions={},
+        totals_through=None,
         sources={},
         tables={},
     )
@@ -225,6 +227,7 @@ def make_plan(*steps: Step) -> Plan:
         readings=(),
         warnings=(),
         definitions={},
+        totals_through=None,
     )
 
 

@@ -34,7 +34,13 @@ def full(scenario: Scenario, pick: int) -> dict[str, Any]:
     return {"refresh": "full"}
 
 
-COMMANDS: tuple[Command, ...] = (*[incremental] * 6, full)
+def metric(scenario: Scenario, pick: int) -> dict[str, Any]:
+    """Load what is new or changed, and one metric on every day."""
+    metrics = scenario.experiment.metrics
+    return {"refresh": "metric", "metrics": (metrics[pick % len(metrics)].name,)}
+
+
+COMMANDS: tuple[Command, ...] = (*[incremental] * 6, full, metric)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from pyiceberg.catalog.sql import SqlCatalog
 
 import statsig_staging as staging
 from statsig_staging import iceberg
-from statsig_staging.warehouses.local import parquet, warehouse
+from statsig_staging.warehouses.local import parquet, spills, warehouse
 from statsig_staging.warehouses.local.warehouse import LocalWarehouse
 from tests.worlds import NOW
 
@@ -45,7 +45,7 @@ class Boundaries:
         return watched
 
 
-def _load(folder: str, through: str, refresh: str, kill_at: int | None, answer: Any) -> None:
+def _call(folder: str, call: str, options: Any, kill_at: int | None, answer: Any) -> None:
     found = Boundaries(kill_at)
     copy = found.around(parquet.copy_rows, "files")
     patched = setattr
@@ -58,20 +58,30 @@ def _load(folder: str, through: str, refresh: str, kill_at: int | None, answer: 
         (LocalWarehouse, "put_object"),
         (LocalWarehouse, "swap_object"),
         (LocalWarehouse, "restore"),
+        (SqlCatalog, "drop_table"),
+        (warehouse, "_remove"),
+        (spills, "remove_empty"),
     ):
         patched(owner, name, found.around(getattr(owner, name), name))
     project = staging.load_project(Path(folder))
     experiment = project.experiments[0].id
     with staging.connect(project, now=lambda: NOW) as engine:
-        engine.run(experiment, refresh=refresh, through=date.fromisoformat(through))
+        getattr(engine, call)(experiment, **options)
     answer.send(found.passed)
 
 
 def load(folder: Path, through: date, refresh: str, kill_at: int | None = None) -> list[str] | None:
     """Load in a child process; return the boundaries it passed, or None where it was killed."""
+    return call(folder, "run", {"refresh": refresh, "through": through}, kill_at)
+
+
+def call(
+    folder: Path, name: str, options: dict[str, Any], kill_at: int | None = None
+) -> list[str] | None:
+    """Call the engine in a child process; return the boundaries it passed, or None where it was killed."""
     receive, send = _FORKS.Pipe(duplex=False)
-    arguments = (str(folder), through.isoformat(), refresh, kill_at, send)
-    child = _FORKS.Process(target=_load, args=arguments)
+    arguments = (str(folder), name, options, kill_at, send)
+    child = _FORKS.Process(target=_call, args=arguments)
     child.start()
     send.close()
     child.join()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -236,7 +237,9 @@ def test_status_lists_loads_and_tables(call: Call, loaded: Path) -> None:
 
     assert "published from 2026-01-01 through 2026-01-14" in outcome.out
     assert "first_exposures_123" in outcome.out
-    assert outcome.out.count("Z-") == 3
+    assert "changes are seen file by file" in outcome.out
+    assert "2026-01-11..2026-01-14 (4 days)   not loaded yet" in outcome.out
+    assert outcome.out.count("Z-") == 6
 
 
 def test_status_as_data(call: Call, loaded: Path) -> None:
@@ -308,6 +311,39 @@ def test_results_of_a_metric_that_is_not_loaded_yet(call: Call, loaded: Path) ->
     assert outcome.err.startswith("warning: metric 'visits' is not in load ")
 
 
+def test_clean_asks_where_it_can(call: Call, fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a terminal it wants --yes; on one, a no leaves everything, and a yes does it."""
+    assert call("run", "--experiment", "123", project=fresh).code == 0
+    clean = ("clean", "--experiment", "123")
+
+    refused = call(*clean, project=fresh)
+    assert (refused.code, refused.out) == (2, "")
+    assert "--yes" in refused.err
+
+    terminal = io.StringIO("n\ny\n")
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin", terminal)
+    assert call(*clean, project=fresh).code == 130
+    assert "results_123" in call("status", project=fresh).out
+
+    done = call(*clean, "--yes", project=fresh)
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("Cleaned experiment 123: ")
+    assert "results_123" not in call("status", project=fresh).out
+    assert "nothing is published yet" in call("status", project=fresh).out
+
+
+def test_maintain_says_what_it_removed(call: Call, loaded: Path) -> None:
+    """A line for each experiment, or one document."""
+    shown = call("maintain", project=loaded)
+    found = call("maintain", "--experiment", "123", "--json", project=loaded).document
+
+    assert shown.code == 0
+    assert "Removed in all: " in shown.out
+    assert found["experiments"][0]["experiment_id"] == "123"
+    assert found["experiments"][0]["removed"] == {"files": 0, "bytes": 0}
+
+
 @pytest.mark.parametrize("name", list(commands.commands))
 def test_help_shows_an_example(call: Call, name: str) -> None:
     """Each command's help has an example of itself, and the options that all have."""
@@ -367,6 +403,8 @@ def test_schema(call: Call) -> None:
         ("run", "--experiment", "123", "--through", "yesterday"),
         ("run", "--experiment", "123", "--through", "2026-1-5"),
         ("run", "--experiment", "123", "--through", "2026-02-30"),
+        ("clean",),
+        ("reconcile",),
     ],
 )
 def test_usage_errors(call: Call, args: tuple[str, ...]) -> None:

@@ -12,6 +12,8 @@ from sqlglot import exp
 
 from statsig_staging import display, documents, words
 from statsig_staging.config import Experiment
+from statsig_staging.history import PastLoad
+from statsig_staging.journal import Outcome
 from statsig_staging.names import experiment_table
 from statsig_staging.plan import (
     Batch,
@@ -85,6 +87,7 @@ def plan_of(*steps: Step, readings: tuple[SourceReading, ...] = ()) -> Plan:
         start=JAN[0],
         through=JAN[3],
         watermark=JAN[4],
+        totals_through=None,
         steps=steps,
         readings=readings,
         warnings=(),
@@ -110,6 +113,21 @@ def published(**options: Any) -> Published:
         "seconds": 2.5,
     }
     return Published(**values | options)
+
+
+def past_load(**options: Any) -> PastLoad:
+    values: dict[str, Any] = {
+        "load_id": "20260105T000000Z-aa",
+        "outcome": Outcome.PUBLISHED,
+        "began_at": datetime(2026, 1, 5, 3, 4, 2, tzinfo=UTC),
+        "refresh": "full",
+        "through": JAN[3],
+        "seconds": 2.5,
+        "rows": 1234,
+        "bytes_read": 2_000_000,
+        "bytes_written": 1_000,
+    }
+    return PastLoad(**values | options)
 
 
 def row(group: str, mean: float | None, **options: Any) -> dict[str, Any]:
@@ -348,11 +366,17 @@ def test_each_statement_has_a_comment() -> None:
 
 
 def test_status() -> None:
-    """The current load is told first, then tables, then the loads."""
+    """The current load is told first, then tables, sources, loads, and what these read and why."""
+    reading = SourceReading(
+        source="events",
+        days={JAN[1]: "its files changed", JAN[2]: "not loaded yet", JAN[3]: "not loaded yet"},
+        watch="changes are seen file by file",
+    )
     status = ExperimentStatus(
         experiment_id="123",
         loads=(published(warnings=("beware",)),),
         tables=(TableStatus(name="results_123", size=TableSize(rows=280, bytes=9330, files=1)),),
+        history=(past_load(readings=(reading,), reason="asked for"),),
     )
 
     assert text_of(display.status_view(status)) == [
@@ -366,10 +390,75 @@ def test_status() -> None:
         "  Table        Rows  Files    Size",
         "  results_123   280      1  9.3 kB",
         "",
-        "  #  Published (UTC)      Through     Refresh   Rows    Read  Written    Took  Load",
-        "  1  2026-01-05 03:04:05  2026-01-04  full     1,234  2.0 MB   1.0 kB  2.50 s"
+        "  Source  How changes are noticed",
+        "  events  changes are seen file by file",
+        "",
+        "  #  Began (UTC)          Outcome    Through     Refresh   Rows    Read  Written    Took  Load",
+        "  1  2026-01-05 03:04:02  published  2026-01-04  full     1,234  2.0 MB   1.0 kB  2.50 s"
         "  20260105T000000Z-aa",
+        "",
+        "  Load                 Source  Days read                        Why",
+        "  20260105T000000Z-aa                                           full refresh, asked for",
+        "                       events  2026-01-02 (1 day)               its files changed",
+        "                               2026-01-03..2026-01-04 (2 days)  not loaded yet",
     ]
+
+
+@pytest.mark.parametrize(
+    ("load", "said"),
+    [
+        (
+            {"outcome": Outcome.RUNNING, "job": "results"},
+            "running    load b began at 2026-01-05 03:04:02 UTC, now in results",
+        ),
+        (
+            {"outcome": Outcome.RUNNING},
+            "running    load b began at 2026-01-05 03:04:02 UTC, now between jobs",
+        ),
+        (
+            {"outcome": Outcome.INTERRUPTED, "job": "results", "awaits_repair": True},
+            "interrupted  load b began at 2026-01-05 03:04:02 UTC and did not end in results; "
+            "the next run repairs it",
+        ),
+        (
+            {"outcome": Outcome.FAILED, "error": "no\nexposures"},
+            "failed     load b began at 2026-01-05 03:04:02 UTC and failed: no exposures",
+        ),
+    ],
+    ids=["in a job", "between jobs", "interrupted", "failed"],
+)
+def test_status_names_what_came_after_the_published_load(load: dict[str, Any], said: str) -> None:
+    """A load that runs, was killed or failed since; not those before the published one."""
+    status = ExperimentStatus(
+        experiment_id="123",
+        loads=(published(),),
+        tables=(),
+        history=(
+            past_load(load_id="b", **load),
+            past_load(),
+            past_load(load_id="old", outcome=Outcome.FAILED, error="long ago"),
+        ),
+    )
+
+    lines = text_of(display.status_view(status))
+
+    assert f"  {said}" in lines
+    assert not [line for line in lines if "long ago" in line]
+    assert [line.split()[-1] for line in lines[-3:]] == ["b", "20260105T000000Z-aa", "old"]
+
+
+def test_what_was_repaired_does_not_wait_for_it() -> None:
+    """A run that came since has put it right, whatever it did."""
+    history = (
+        past_load(load_id="b", outcome=Outcome.FAILED, error="no"),
+        past_load(load_id="a", outcome=Outcome.INTERRUPTED),
+    )
+    status = ExperimentStatus(experiment_id="123", loads=(), tables=(), history=history)
+
+    lines = text_of(display.status_view(status))
+
+    assert status.interrupted is None
+    assert not [line for line in lines if "repair" in line]
 
 
 def test_status_before_the_first_load() -> None:
@@ -392,14 +481,26 @@ def test_load_summary() -> None:
         start=JAN[0],
         through=JAN[2],
         steps=(StepResult(step="s", table="t", seconds=1.0, rows=5, files_read=frozenset({"a"})),),
-        days_read={"events": tuple(JAN[:3]), "facts": ()},
+        readings=(
+            SourceReading(
+                source="events",
+                days={
+                    JAN[0]: "its files changed",
+                    JAN[1]: "not loaded yet",
+                    JAN[2]: "not loaded yet",
+                },
+                watch="changes are seen file by file",
+            ),
+            SourceReading(source="facts", days={}, watch="changes are seen file by file"),
+        ),
         seconds=1.5,
     )
 
     assert text_of(display.load_summary(result)) == [
         "Loaded experiment 123 through 2026-01-03: full refresh, asked for.",
-        "  read events  2026-01-01..2026-01-03 (3 days)",
-        "  read facts   no days",
+        "  read events  2026-01-01 (1 day): its files changed",
+        "               2026-01-02..2026-01-03 (2 days): not loaded yet",
+        "  read facts   no days (changes are seen file by file)",
         "  bytes read   0 B from 1 file",
         "  written      5 rows, 0 B",
         "  took         1.50 s",

@@ -220,7 +220,7 @@ def test_a_table_with_the_column(tmp_path: Path, name: str) -> None:
         check(engine.results("globox").to_pylist())
 
 
-@pytest.mark.parametrize("source", [FROM_SQL, slow(FROM_TABLE)], ids=["sql", "table"])
+@pytest.mark.parametrize("source", [slow(FROM_SQL), slow(FROM_TABLE)], ids=["sql", "table"])
 def test_day_by_day(
     tmp_path: Path, source: dict[str, Any], in_one_go: tuple[Path, list[dict[str, Any]]]
 ) -> None:
@@ -241,7 +241,7 @@ def test_day_by_day(
 @pytest.mark.parametrize(
     ("source", "arrive"),
     [
-        (FROM_TABLE, "a file a day"),
+        slow(FROM_TABLE, "a file a day"),
         slow(FROM_SQL, "a file a day"),
         slow(FROM_TABLE, "one file that grows"),
         slow(FROM_SQL, "one file that grows"),

@@ -79,7 +79,7 @@ def two_sources(**experiment: Any) -> Project:
 def visits(*numbers: int) -> Observation:
     """Return what the source of visits holds: one file for each of these days."""
     files = tuple(make_file(f"visits/{number}", number) for number in numbers)
-    table = TableObservation(table="shop.visits", columns=VISIT_COLUMNS, files=files)
+    table = TableObservation(table="shop.visits", columns=VISIT_COLUMNS, files=files, dated=True)
     return Observation(
         source="visits",
         columns=VISIT_COLUMNS,
@@ -138,7 +138,7 @@ def partitioned_sources() -> LoadRequest:
     def seen(source: str, kind: str) -> Observation:
         columns = {**COLUMNS[source], "laid": kind}
         files = (make_file(f"{source}/1", 1), make_file(f"{source}/2", 2, 3))
-        table = TableObservation(table=f"shop.{source}", columns=columns, files=files)
+        table = TableObservation(table=f"shop.{source}", columns=columns, files=files, dated=True)
         return make_observation(source, columns=columns, tables=(table,))
 
     return make_request(seen("exposures", "date"), seen("events", "varchar"), project=project)

@@ -12,13 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.conversions import from_bytes
-from pyiceberg.exceptions import NoSuchTableError
-from pyiceberg.manifest import DataFile
+from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, ValidationException
+from pyiceberg.manifest import DataFile, ManifestContent
 from pyiceberg.table import Table as IcebergTable
 
 from statsig_staging import iceberg
-from statsig_staging.errors import LoadConflictError
 from statsig_staging.iceberg import TableChange, WrittenFile
+from statsig_staging.manifests import named_files
 from statsig_staging.plan import Column, ColumnType
 from tests.factories import day, days
 
@@ -151,22 +151,35 @@ def test_a_table_that_is_there_is_not_made_again(lab: Lab) -> None:
     first, second = lab.new(), lab.new()
     lab.append(first, row("a"))
 
-    with pytest.raises(LoadConflictError):
+    with pytest.raises(CommitFailedException):
         lab.append(second, row("b"))
 
     assert lab.units() == ["a"]
 
 
 def test_properties_of_a_table(lab: Lab) -> None:
-    """Format 2, and old metadata goes by itself."""
+    """Format 2; a few earlier metadata files are remembered, and none is removed by itself."""
     lab.append(lab.new(), row("a"))
 
     assert lab.table.format_version == 2
-    kept = int(iceberg.TABLE_PROPERTIES["write.metadata.previous-versions-max"])
-    for _ in range(kept + 3):
+    for _ in range(iceberg.PREVIOUS_METADATA + 3):
         lab.append(lab.change(), row("b"))
     found = list((lab.folder / "metadata").glob("*.metadata.json"))
-    assert len(found) == kept + 1
+    assert len(lab.table.metadata.metadata_log) == iceberg.PREVIOUS_METADATA
+    assert len(found) == iceberg.PREVIOUS_METADATA + 4
+
+
+def test_a_table_of_an_earlier_version_gets_the_properties(lab: Lab) -> None:
+    """With the next commit, whichever it is."""
+    lab.append(lab.new(), row("a"))
+    with lab.table.transaction() as transaction:
+        transaction.set_properties({"write.metadata.delete-after-commit.enabled": "true"})
+
+    lab.append(lab.change(), row("b"))
+
+    assert iceberg.TABLE_PROPERTIES.items() - {("format-version", "2")} <= set(
+        lab.table.properties.items()
+    )
 
 
 def bounds(table: IcebergTable, found: dict[int, bytes]) -> dict[int, Any]:
@@ -374,19 +387,9 @@ def test_retired_files_are_those_that_nothing_names(lab: Lab) -> None:
     assert str(kept.path) not in done.retired
     assert lab.units() == ["b"]
     on_disk = {str(path) for path in lab.folder.rglob("*") if path.suffix in {".avro", ".parquet"}}
-    assert on_disk == named_files(lab.table)
-
-
-def named_files(table: IcebergTable) -> set[str]:
-    """Return every file that a table's snapshots name."""
-    found = set()
-    for snapshot in table.snapshots():
-        found.add(iceberg.path_of(snapshot.manifest_list))
-        for manifest in snapshot.manifests(table.io):
-            found.add(iceberg.path_of(manifest.manifest_path))
-            for entry in manifest.fetch_manifest_entry(table.io):
-                found.add(iceberg.path_of(entry.data_file.file_path))
-    return found
+    assert on_disk == {
+        iceberg.path_of(name) for name in named_files(lab.table) if not name.endswith(".json")
+    }
 
 
 def test_many_manifests_become_few(lab: Lab) -> None:
@@ -398,8 +401,104 @@ def test_many_manifests_become_few(lab: Lab) -> None:
 
     snapshot = lab.table.current_snapshot()
     assert snapshot is not None
-    assert len(snapshot.manifests(lab.table.io)) <= iceberg._MOST_MANIFESTS + 1
+    assert len(snapshot.manifests(lab.table.io)) <= iceberg.MANY_MANIFESTS
     assert lab.units() == [f"u{number:03}" for number in range(30)]
+
+
+def test_manifests_that_became_one_are_retired(lab: Lab) -> None:
+    """Also those of the commit itself: nothing lies there in the end that no snapshot names."""
+    lab.append(lab.new(), row("u00"))
+
+    for number in range(1, 2 * iceberg.MANY_MANIFESTS + 2):
+        change = lab.change()
+        done = change.commit(
+            add=[lab.file(change, row(f"u{number:02}"))],
+            properties={},
+            tag="load-a",
+            keep_tags=(),
+        )
+        for path in done.retired:
+            Path(path).unlink()
+
+    on_disk = {str(path) for path in lab.folder.rglob("*.avro")}
+    named = {iceberg.path_of(name) for name in named_files(lab.table)}
+    assert on_disk == {name for name in named if name.endswith(".avro")}
+    assert len(lab.units()) == 2 * iceberg.MANY_MANIFESTS + 2
+
+
+def test_dead_manifests_are_left_behind(lab: Lab) -> None:
+    """A table whose one file is replaced again and again has two manifests: the new file, the old one."""
+    lab.append(lab.new(), row("u0"))
+
+    for number in range(1, 6):
+        change = lab.change()
+        change.commit(
+            remove=iceberg.data_files(lab.table),
+            add=[lab.file(change, row(f"u{number}"))],
+            properties={},
+        )
+
+    snapshot = lab.table.current_snapshot()
+    assert snapshot is not None
+    assert len(snapshot.manifests(lab.table.io)) == 2
+    assert lab.units() == ["u5"]
+
+
+def test_manifests_are_put_into_one_where_asked_for(lab: Lab) -> None:
+    """A commit without any file: the same rows, one manifest, sequence numbers as they were."""
+    lab.append(lab.new(), row("a"))
+    lab.append(lab.change(), row("b"))
+
+    done = TableChange.on(lab.table).commit(properties={}, merge_at=2)
+
+    snapshot = lab.table.current_snapshot()
+    assert snapshot is not None
+    assert snapshot.snapshot_id == done.snapshot_id
+    (manifest,) = snapshot.manifests(lab.table.io)
+    entries = manifest.fetch_manifest_entry(lab.table.io)
+    assert sorted(entry.sequence_number or 0 for entry in entries) == [1, 2]
+    assert lab.units() == ["a", "b"]
+
+
+def test_snapshots_expire_without_a_new_one(lab: Lab) -> None:
+    """Those under no kept tag go, the current one stays, and their own files are named."""
+    lab.append(lab.new(), row("a"), tag="load-a")
+    first = only_file(lab.table).file_path
+    change = lab.change()
+    change.commit(
+        remove=iceberg.data_files(lab.table),
+        add=[lab.file(change, row("b"))],
+        properties={},
+        tag="load-b",
+    )
+    current = lab.table.metadata.current_snapshot_id
+
+    retired = TableChange.on(lab.table).expire(["load-b"])
+
+    assert iceberg.path_of(first) in retired
+    assert [snapshot.snapshot_id for snapshot in lab.table.snapshots()] == [current]
+    assert set(lab.table.metadata.refs) == {"main", "load-b"}
+    assert lab.units() == ["b"]
+
+
+def test_where_nothing_expires_nothing_is_committed(lab: Lab) -> None:
+    """The metadata stays the same file."""
+    lab.append(lab.new(), row("a"), tag="load-a")
+    before = lab.table.metadata_location
+
+    assert TableChange.on(lab.table).expire(["load-a"]) == ()
+
+    assert lab.table.metadata_location == before
+
+
+def test_the_catalog_says_where_metadata_lies(lab: Lab) -> None:
+    """Without opening it: also of a table whose files are gone."""
+    lab.append(lab.new(), row("a"))
+    where = lab.table.metadata_location
+    Path(iceberg.path_of(where)).unlink()
+
+    assert iceberg.metadata_locations(lab.catalog, "db") == {"units": where}
+    assert iceberg.metadata_locations(lab.catalog, "other") == {}
 
 
 def test_tags_of_others_protect_their_snapshots(lab: Lab) -> None:
@@ -431,7 +530,7 @@ def test_of_two_writers_one_fails(lab: Lab, replaces: bool) -> None:
     old = iceberg.data_files(lab.table) if replaces else []
     one.commit(remove=old, add=[lab.file(one, row("b"))], properties={})
 
-    with pytest.raises(LoadConflictError):
+    with pytest.raises((CommitFailedException, ValidationException)):
         other.commit(remove=old, add=[lab.file(other, row("c"))], properties={})
 
     before = ["b"] if replaces else ["a", "b"]
@@ -462,8 +561,8 @@ def test_a_table_with_delete_files_is_not_read(lab: Lab, monkeypatch: pytest.Mon
     """Its data files alone would bring deleted rows back."""
     lab.append(lab.new(), row("a"))
     table = lab.table
-    tasks = [SimpleNamespace(file=only_file(table), delete_files={only_file(table)})]
-    monkeypatch.setattr("pyiceberg.table.DataScan.plan_files", lambda _: tasks)
+    deletes = [SimpleNamespace(content=ManifestContent.DELETES)]
+    monkeypatch.setattr("pyiceberg.table.snapshots.Snapshot.manifests", lambda *_: deletes)
 
     with pytest.raises(ValueError, match="carries delete files"):
         iceberg.data_files(table)

@@ -1,5 +1,6 @@
 """A load may be killed at any instant: what was published stays whole, and the next run repairs."""
 
+import json
 import shutil
 from dataclasses import replace
 from datetime import date, datetime, time, timedelta
@@ -9,7 +10,7 @@ import pytest
 
 import statsig_staging as staging
 from tests import oracle, strategies
-from tests.kills import load
+from tests.kills import call, load
 from tests.oracle import Event, Exposure
 from tests.strategies import Scenario
 from tests.worlds import NOW, World, compare
@@ -100,6 +101,22 @@ def is_interrupted(world: World) -> bool:
         return engine.status("123")[0].interrupted is not None
 
 
+def check_ledger(world: World) -> None:
+    """Every load that began is in the ledger, each of its jobs once, with what became of it."""
+    text = (world.folder / "warehouse/statsig/experiment-123/_loads/recent.json").read_text("utf-8")
+    begun = json.loads(text)["loads"]
+    with staging.connect(staging.load_project(world.folder), now=lambda: NOW) as engine:
+        rows = engine.ledger("123").to_pylist()
+        status = engine.status("123")[0]
+    assert len(rows) == len({(row["dag_id"], row["job"]) for row in rows})
+    assert {row["dag_id"] for row in rows} == {load["load_id"] for load in begun}
+    assert all(load["recorded"] for load in begun)
+    successes = {row["dag_id"] for row in rows if row["dag_state"] == "success"}
+    assert successes == {load.load_id for load in status.loads}
+    interrupted = {load.load_id for load in status.history if load.is_interrupted}
+    assert {row["dag_id"] for row in rows} - successes == interrupted
+
+
 def play_kills(world: World, points: slice, refresh: str) -> None:
     """Kill a load at each of some boundaries; after each, readers and the next run are right."""
     warehouse, kept = world.folder / "warehouse", world.folder / "kept"
@@ -119,8 +136,10 @@ def play_kills(world: World, points: slice, refresh: str) -> None:
         with staging.connect(staging.load_project(world.folder), now=lambda: NOW) as engine:
             compare(world, engine, through)
             assert engine.status("123")[0].interrupted is None
+        check_ledger(world)
 
 
+@pytest.mark.slow
 def test_a_kill_at_every_tenth_boundary(world: World) -> None:
     """An incremental load with every kind of step, killed at every tenth boundary."""
     play_kills(world, slice(0, None, 10), "incremental")
@@ -155,13 +174,64 @@ def test_a_full_refresh_that_died_leaves_no_column_behind(world: World) -> None:
         compare(world, engine, through)
 
 
-@pytest.mark.slow
-def test_a_kill_at_every_boundary(world: World) -> None:
-    """An incremental load with every kind of step, killed at every boundary."""
-    play_kills(world, slice(None), "incremental")
+def play_killed_cleaning(world: World, points: slice) -> None:
+    """Kill a cleaning at some boundaries: cleaning again finishes it, and a load starts from nothing."""
+    warehouse, kept = world.folder / "warehouse", world.folder / "kept"
+    shutil.copytree(warehouse, kept)
+    passed = call(world.folder, "clean", {})
+    assert passed is not None
+    through = START + timedelta(days=2)
+    for number in range(len(passed))[points]:
+        shutil.rmtree(warehouse)
+        shutil.copytree(kept, warehouse)
+        assert call(world.folder, "clean", {}, kill_at=number) is None
+        if number % 2:
+            assert call(world.folder, "clean", {}) is not None
+            assert not (warehouse / "statsig" / "experiment-123").exists(), passed[number]
+        assert load(world.folder, through, "incremental") is not None
+        with staging.connect(staging.load_project(world.folder), now=lambda: NOW) as engine:
+            compare(world, engine, through)
+
+
+def play_killed_maintenance(world: World, points: slice) -> None:
+    """Kill maintenance at some boundaries: what is published stays, and the next load is right."""
+    through = START + timedelta(days=3)
+    load(world.folder, through, "incremental", kill_at=60)
+    warehouse, kept = world.folder / "warehouse", world.folder / "kept"
+    shutil.copytree(warehouse, kept)
+    options = {"grace": timedelta(days=-100_000)}
+    before = published(world)
+    passed = call(world.folder, "maintain", options)
+    assert passed is not None
+    assert published(world) == before
+    for number in range(len(passed))[points]:
+        shutil.rmtree(warehouse)
+        shutil.copytree(kept, warehouse)
+        assert call(world.folder, "maintain", options, kill_at=number) is None
+        assert published(world) == before, passed[number]
+        assert call(world.folder, "maintain", options) is not None
+        assert load(world.folder, through, "incremental") is not None
+        with staging.connect(staging.load_project(world.folder), now=lambda: NOW) as engine:
+            compare(world, engine, through)
+
+
+def test_cleaning_that_was_killed(world: World) -> None:
+    """At every fortieth boundary."""
+    play_killed_cleaning(world, slice(3, None, 40))
+
+
+def test_maintenance_that_was_killed(world: World) -> None:
+    """At every fortieth boundary."""
+    play_killed_maintenance(world, slice(3, None, 40))
 
 
 @pytest.mark.slow
-def test_a_kill_at_every_boundary_of_a_full_refresh(world: World) -> None:
-    """A full refresh, killed at every boundary."""
-    play_kills(world, slice(None), "full")
+def test_cleaning_that_was_killed_anywhere(world: World) -> None:
+    """At every boundary."""
+    play_killed_cleaning(world, slice(None))
+
+
+@pytest.mark.slow
+def test_maintenance_that_was_killed_anywhere(world: World) -> None:
+    """At every boundary."""
+    play_killed_maintenance(world, slice(None))

@@ -167,7 +167,6 @@ def play(folder: Path, share: float, *, by_arrival: bool) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(raises=CostError, strict=True, reason="whole files are read for late units")
 @pytest.mark.parametrize("by_arrival", [False, True], ids=["in old folders", "by arrival"])
 @pytest.mark.parametrize("share", [0.001, 0.01])
 def test_late_exposures_cost_little(share: float, by_arrival: bool) -> None:

@@ -11,6 +11,7 @@ from statsig_staging.names import (
     experiment_folder,
     experiment_table,
     legal_name,
+    source_of,
     source_table,
 )
 
@@ -168,3 +169,15 @@ def test_a_source_that_begins_like_the_hash_of_an_id_has_another_table() -> None
     source = f"{legal_name('a-b').removeprefix('a_')}_c"
 
     assert source_table("t", "a", source).catalog != source_table("t", "a-b", "c").catalog
+
+
+@given(st.tuples(NAMES, NAMES), st.lists(NAMES))
+@example(("1", "counts"), ["exposure_counts"])
+def test_a_table_says_whose_it_is(pair: tuple[str, str], others: list[str]) -> None:
+    """The source that named it is found among others; a table of the experiment has none."""
+    experiment, source = pair
+    assume(experiment != source)
+    listed = [*others, source]
+
+    assert source_of(source_table("unit_day_metrics", *pair), experiment, listed) == source
+    assert source_of(experiment_table("exposure_counts", "1"), "1", ["counts"]) is None

@@ -95,6 +95,7 @@ def documented() -> dict[str, Table]:
         "first_exposures": tables.first_exposures("123", source),
         "exposures_summary": tables.exposures_summary("123"),
         "unit_day_metrics_events": tables.unit_day_metrics("123", "events", found),
+        "unit_totals_events": tables.unit_totals("123", "events", found),
         "results": tables.results("123"),
     }
 
@@ -145,8 +146,9 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
 
 
 def test_the_catalog_holds_every_table(lake: Lake) -> None:
-    """Those that are documented and the published loads, nothing else."""
-    expected = {table.name.catalog for table in TABLES.values()} | {"loads_123"}
+    """Those that are documented, the published loads and the project's ledger, nothing else."""
+    expected = {table.name.catalog for table in TABLES.values()}
+    expected |= {"loads_123", "pipeline_overview"}
 
     assert {name for _, name in lake.catalog.list_tables("statsig_staging")} == expected
 

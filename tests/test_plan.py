@@ -34,5 +34,5 @@ def test_equal_requests_make_equal_plans() -> None:
 
 def test_words_are_as_users_write_them() -> None:
     """The command line and Athena use the values of the enumerations."""
-    assert [refresh.value for refresh in Refresh] == ["incremental", "full"]
+    assert [refresh.value for refresh in Refresh] == ["incremental", "full", "metric"]
     assert ColumnType("timestamp(6)") is ColumnType.TIMESTAMP

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlglot import exp
 
-from statsig_staging.errors import WarehouseError
+from statsig_staging.errors import StepFailedError, WarehouseError
 from statsig_staging.executor import in_order
 from statsig_staging.plan import (
     Check,
@@ -22,7 +22,7 @@ from statsig_staging.plan import (
     Step,
 )
 from statsig_staging.planner import LoadRequest, build_plan
-from statsig_staging.sources import Observation, SourceFile
+from statsig_staging.sources import Observation, SourceFile, file_changes
 from statsig_staging.warehouses.base import Traits
 from tests.factories import (
     COLUMNS,
@@ -46,7 +46,7 @@ EXPOSURE_STEPS = [
     "first_exposures",
     "exposures_summary",
 ]
-RESULT_STEPS = ["exposures_summary", "results"]
+RESULT_STEPS = ["exposures_summary", "unit_totals_events", "results"]
 SQL_SOURCE = {"table": None, "sql": "SELECT * FROM shop.events WHERE ds >= {statsig_start_date}"}
 
 
@@ -90,7 +90,12 @@ def test_a_first_load_builds_every_table() -> None:
     """Exposures, their checks and summaries, then metrics, then results."""
     plan = build_plan(make_request())
 
-    assert names(plan) == [*EXPOSURE_STEPS, "unit_day_metrics_events", "results"]
+    assert names(plan) == [
+        *EXPOSURE_STEPS,
+        "unit_day_metrics_events",
+        "unit_totals_events",
+        "results",
+    ]
     assert {type(step.action) for step in plan.steps} == {CreateTable, Check}
     assert (plan.refresh, plan.reason) == (Refresh.FULL, "nothing is published yet")
 
@@ -167,6 +172,7 @@ def test_a_new_day_is_read_and_nothing_else() -> None:
         ("first_exposures", Merge),
         ("exposures_summary", Replace),
         ("unit_day_metrics_events", ReplacePartitions),
+        ("unit_totals_events", Replace),
         ("results", Replace),
     ]
     assert partitions(plan, "unit_day_exposures") == [days(4)]
@@ -189,7 +195,7 @@ def test_a_changed_old_day_of_events() -> None:
     """Only that day of that source is read; exposures stay as they are."""
     plan = next_plan(restated("events", 2))
 
-    assert names(plan) == ["unit_day_metrics_events", "results"]
+    assert names(plan) == ["unit_day_metrics_events", "unit_totals_events", "results"]
     assert partitions(plan, "unit_day_metrics_events") == [days(2)]
     assert reasons(plan, "events") == {day(2): "its files changed"}
     assert reasons(plan, "exposures") == {}
@@ -216,7 +222,14 @@ def test_a_changed_old_day_of_exposures() -> None:
     plan = next_plan(restated("exposures", 2))
     late = step(plan, "late_units_events")
 
-    assert names(plan) == [*EXPOSURE_STEPS, "late_units_events", "results"]
+    assert names(plan) == [
+        *EXPOSURE_STEPS,
+        "metric_rows_events",
+        "late_metric_rows_events",
+        "late_units_events",
+        "unit_totals_events",
+        "results",
+    ]
     assert partitions(plan, "unit_day_exposures") == [days(2)]
     assert late.days == days(2, 3)
     assert isinstance(late.action, Merge)
@@ -243,7 +256,10 @@ def test_only_late_units_have_a_guard() -> None:
     """It asks for the earliest day; where no unit is late, nothing is read."""
     plan = next_plan(restated("exposures", 2))
 
-    assert [step.name for step in plan.steps if step.guard is not None] == ["late_units_events"]
+    assert [step.name for step in plan.steps if step.guard is not None] == [
+        "late_metric_rows_events",
+        "late_units_events",
+    ]
     guard = step(plan, "late_units_events").guard
     assert guard is not None
     assert guard.named_selects == ["ds"]
@@ -265,7 +281,12 @@ def test_moving_through_back_forgets_days() -> None:
     """They are emptied without reading anything."""
     plan = next_plan(through=day(2))
 
-    assert names(plan) == [*EXPOSURE_STEPS, "unit_day_metrics_events", "results"]
+    assert names(plan) == [
+        *EXPOSURE_STEPS,
+        "unit_day_metrics_events",
+        "unit_totals_events",
+        "results",
+    ]
     assert reasons(plan, "events") == {}
     for name in ("exposure_counts", "unit_day_exposures", "unit_day_metrics_events"):
         action = step(plan, name).action
@@ -303,8 +324,67 @@ def test_a_new_metric_restates_its_source() -> None:
     plan = next_plan(project=make_project(metrics=[PURCHASES, REVENUE]))
 
     assert names(plan) == ["unit_day_metrics_events", *RESULT_STEPS]
-    assert reasons(plan, "events") == dict.fromkeys(days(1, 2, 3), "new or changed metrics")
+    assert reasons(plan, "events") == dict.fromkeys(days(1, 2, 3), "new or changed: revenue")
     assert reasons(plan, "exposures") == {}
+
+
+def test_a_new_metric_restates_its_columns_only() -> None:
+    """The other numbers are taken over as they are staged; only what is needed is read."""
+    both = make_project(metrics=[PURCHASES, REVENUE])
+    before = step(next_plan(project=both), "unit_day_metrics_events").action
+    assert isinstance(before, ReplacePartitions)
+    read = before.batches[0].reads[0].used
+    select = before.batches[0].select
+
+    assert read == {"user_id", "ts", "amount_cents"}
+    assert before.partitions == days(1, 2, 3)
+    assert any(table.args.get("version") for table in select.find_all(exp.Table))
+
+
+def test_a_metric_refresh_restates_what_is_asked_for() -> None:
+    """Its columns on every day, and whatever else an incremental load would read."""
+    both = make_project(metrics=[PURCHASES, REVENUE])
+    plan = next_plan(
+        first=make_request(project=both),
+        project=both,
+        refresh=Refresh.METRIC,
+        metrics=("revenue",),
+    )
+
+    assert (plan.refresh, plan.reason) == (Refresh.METRIC, "asked for revenue")
+    assert reasons(plan, "events") == dict.fromkeys(days(1, 2, 3), "asked for: revenue")
+    assert names(plan) == ["unit_day_metrics_events", "unit_totals_events", "results"]
+
+
+def test_a_new_file_of_an_old_day_is_read_alone() -> None:
+    """Exposures that arrive late come on top of those that are staged."""
+    first = make_request()
+    files = [make_file(f"exposures/{number}", number) for number in (1, 2, 3)]
+    late = make_file("exposures/late", 2)
+    plan = next_plan(
+        make_observation("exposures", *files, late), first=first, known={"exposures": tuple(files)}
+    )
+
+    for name in ("exposure_counts", "unit_day_exposures"):
+        action = step(plan, name).action
+        assert isinstance(action, ReplacePartitions)
+        assert action.partitions == days(2)
+        assert [read.files for batch in action.batches for read in batch.reads] == [(late,)]
+
+
+def test_a_day_that_lost_a_file_is_read_whole() -> None:
+    """What the lost file had added cannot be taken away again."""
+    files = [make_file(f"exposures/{number}", number) for number in (1, 2, 3)]
+    lost, late = make_file("exposures/lost", 2), make_file("exposures/late", 2)
+    plan = next_plan(
+        make_observation("exposures", *files, late),
+        first=make_request(make_observation("exposures", *files, lost)),
+        known={"exposures": (*files, lost)},
+    )
+    action = step(plan, "unit_day_exposures").action
+
+    assert isinstance(action, ReplacePartitions)
+    assert [read.files for batch in action.batches for read in batch.reads] == [(files[1], late)]
 
 
 def test_a_changed_metric_restates_its_source() -> None:
@@ -312,7 +392,7 @@ def test_a_changed_metric_restates_its_source() -> None:
     changed = PURCHASES | {"filter": "kind = 'refund'"}
     plan = next_plan(project=make_project(metrics=[changed]))
 
-    assert step(plan, "unit_day_metrics_events").reason == "new or changed metrics"
+    assert step(plan, "unit_day_metrics_events").reason == "new or changed: purchases"
 
 
 def test_a_new_metric_over_staged_numbers_reads_nothing() -> None:
@@ -339,7 +419,7 @@ def test_a_removed_metric_is_forgotten_at_once() -> None:
 
     plan = build_plan(make_request(project=both, published=published))
 
-    assert step(plan, "unit_day_metrics_events").reason == "new or changed metrics"
+    assert step(plan, "unit_day_metrics_events").reason == "new or changed: revenue"
 
 
 def test_comments_in_a_metric_change_nothing() -> None:
@@ -517,10 +597,23 @@ def test_a_select_is_read_in_one_statement() -> None:
 
 def next_plan_of_a_select(*numbers: int, **changes: Any) -> Plan:
     """Return the plan of a load whose metric source is a SELECT with files of these days."""
-    project = make_project(metric_source=SQL_SOURCE)
-    first = make_request(daily("events", 1, 2, 3, dated=False), project=project)
-    now = daily("events", *numbers, dated=False)
-    return next_plan(now, first=first, project=project, **changes)
+    return plan_of_a_select(daily("events", *numbers), **changes)
+
+
+def plan_of_a_select(
+    now: Observation,
+    *,
+    before: Observation | None = None,
+    source: dict[str, Any] | None = None,
+    **changes: Any,
+) -> Plan:
+    """Return the plan of a load whose metric source is a SELECT over a table that has changed."""
+    project = make_project(metric_source={**SQL_SOURCE, **(source or {})})
+    before = before or daily("events", 1, 2, 3)
+    known = {file.path: file for file in before.files}
+    seen = replace(now, dated=False, changes=file_changes(now.tables[0], known))
+    first = make_request(replace(before, dated=False), project=project)
+    return next_plan(seen, first=first, project=project, **changes)
 
 
 def test_a_select_that_did_not_change_is_not_read() -> None:
@@ -546,6 +639,132 @@ def test_a_lookback_and_new_days_are_read_together() -> None:
         day(3): "lookback of 2 days",
         day(4): "not loaded yet",
     }
+
+
+UNKNOWN = make_observation(
+    "events", *daily("events", 1, 2, 3).files, make_file("events/x", days=())
+)
+"""Three days, and a file whose days nobody knows."""
+
+
+@pytest.mark.parametrize(
+    ("now", "words"),
+    [
+        (restated("events", 1), "events/1 of table shop.events changed since load a"),
+        (restated("events", 2), ""),
+        (daily("events", 2, 3), "events/1 of table shop.events is gone since load a"),
+        (daily("events", 1, 2), ""),
+        (daily("events", 1, 2, 3, 4, 5), ""),
+        (UNKNOWN, "events/x of table shop.events is new since load a and may have rows before"),
+        (
+            make_observation("events", *daily("events", 1, 2, 3).files, make_file("late", 1, 3)),
+            "late of table shop.events is new since load a and has or had rows before 2026-01-02",
+        ),
+        (make_observation("events"), "events/1 of table shop.events is gone"),
+        (
+            make_observation("events", *daily("events", 1, 2, 3).files, make_file("e", rows=0)),
+            "",
+        ),
+    ],
+    ids=[
+        "old",
+        "within",
+        "old one gone",
+        "within gone",
+        "later",
+        "unknown",
+        "late rows",
+        "all gone",
+        "empty",
+    ],
+)
+def test_a_change_that_a_lookback_does_not_reach_is_named(now: Observation, words: str) -> None:
+    """The file, what happened to it, and what to do; what is read again needs no words."""
+    plan = plan_of_a_select(now)
+
+    assert plan.refresh is Refresh.INCREMENTAL
+    assert reasons(plan, "events") == dict.fromkeys(days(2, 3), "lookback of 2 days")
+    said = " | ".join(plan.warnings)
+    assert words in said
+    assert ("--refresh full" in said) == bool(words)
+
+
+def test_several_changes_are_counted() -> None:
+    """The first one is named, one that existed before rather than a new one."""
+    now = make_observation("events", make_file("a", 1), *daily("events", 2, 3).files)
+    (warning,) = plan_of_a_select(now).warnings
+
+    assert "events/1 of table shop.events is gone since load a (and 1 more)" in warning
+
+
+def test_a_long_lookback_reaches_everything() -> None:
+    """It is cut at the experiment's first day."""
+    plan = plan_of_a_select(UNKNOWN, source={"lookback_days": 9})
+
+    assert plan.warnings == ()
+    assert list(reasons(plan, "events")) == list(days(1, 2, 3))
+
+
+def test_an_unseen_change_may_mean_a_full_refresh() -> None:
+    """The reason says which file it was."""
+    plan = plan_of_a_select(restated("events", 1), source={"on_unseen_change": "refresh"})
+
+    assert plan.refresh is Refresh.FULL
+    assert "events/1 of table shop.events changed" in plan.reason
+    assert "on_unseen_change: refresh" in plan.reason
+    assert plan.warnings == ()
+
+
+def test_an_unseen_change_may_stop_the_load() -> None:
+    """Before anything is written; a full refresh reads everything and is not stopped."""
+    source = {"on_unseen_change": "fail"}
+
+    with pytest.raises(StepFailedError, match=r"events/1 of table .* --refresh full"):
+        plan_of_a_select(restated("events", 1), source=source)
+    full = plan_of_a_select(restated("events", 1), source=source, refresh=Refresh.FULL)
+    assert full.warnings == ()
+
+
+@pytest.mark.parametrize("setting", ["warn", "refresh", "fail"])
+def test_a_change_within_the_lookback_is_just_read(setting: str) -> None:
+    """Whatever is to be done about those beyond it."""
+    plan = plan_of_a_select(restated("events", 3), source={"on_unseen_change": setting})
+
+    assert plan.refresh is Refresh.INCREMENTAL
+    assert plan.warnings == ()
+
+
+def test_an_unseen_change_is_remembered() -> None:
+    """The next load still warns, also where nothing changed since; a table built anew forgets it."""
+    project = make_project(metric_source=SQL_SOURCE)
+    seen = daily("events", 1, 2, 3, dated=False)
+    first = published_by(make_request(seen, project=project))
+    sources = {**first.sources, "events": replace(first.sources["events"], unseen="a lost file")}
+    published = replace(first, sources=sources)
+
+    plan = build_plan(make_request(seen, project=project, published=published))
+    other = make_project(metric_source=SQL_SOURCE, metrics=[REVENUE])
+    anew = build_plan(make_request(seen, project=other, published=published))
+
+    assert plan.warnings[0].startswith("source 'events': a lost file; ")
+    assert next(r.unseen for r in plan.readings if r.source == "events") == "a lost file"
+    assert anew.warnings == ()
+    assert {reading.unseen for reading in anew.readings} == {""}
+
+
+def test_a_select_of_exposures_is_watched_too() -> None:
+    """An assignment source has the same settings."""
+    source = {"table": None, "sql": "SELECT * FROM shop.exposures", "on_unseen_change": "refresh"}
+    project = make_project(assignment_source=source)
+    before = daily("exposures", 1, 2, 3)
+    now = restated("exposures", 1)
+    changes = file_changes(now.tables[0], {file.path: file for file in before.files})
+    first = make_request(replace(before, dated=False), project=project)
+
+    plan = next_plan(replace(now, dated=False, changes=changes), first=first, project=project)
+
+    assert plan.refresh is Refresh.FULL
+    assert plan.reason.startswith("source 'exposures': exposures/1 ")
 
 
 PLANS = {

@@ -45,7 +45,7 @@ def test_a_load_comes_back_as_it_was_published() -> None:
 
     publish(warehouse, "123", LOAD, [])
 
-    assert read_loads(warehouse, "statsig_staging", "123") == (LOAD,)
+    assert read_loads(warehouse, "statsig_staging", "123", 3) == (LOAD,)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_what_the_next_load_plans_with_comes_back(attribute: str) -> None:
 
     publish(warehouse, "123", LOAD, [])
 
-    (load,) = read_loads(warehouse, "statsig_staging", "123")
+    (load,) = read_loads(warehouse, "statsig_staging", "123", 3)
     assert getattr(load, attribute) == getattr(LOAD, attribute)
 
 
@@ -71,7 +71,7 @@ def test_the_moment_of_publishing_is_utc(zone: tzinfo) -> None:
     publish(warehouse, "123", replace(LOAD, published_at=moment), [])
 
     (row,) = warehouse.appended["loads_123"].to_pylist()
-    (load,) = read_loads(warehouse, "statsig_staging", "123")
+    (load,) = read_loads(warehouse, "statsig_staging", "123", 3)
     assert row["published_at"].tzinfo is None
     assert row["published_at"].replace(tzinfo=UTC) == datetime(2026, 1, 10, 4, tzinfo=UTC)
     assert load.published_at.tzinfo is UTC
@@ -95,7 +95,7 @@ def test_the_highest_number_is_the_current_load() -> None:
     for number in (2, 10, 1):
         publish(warehouse, "123", make_published(number=number), [])
 
-    loads = read_loads(warehouse, "statsig_staging", "123")
+    loads = read_loads(warehouse, "statsig_staging", "123", 3)
 
     assert [load.number for load in loads] == [10, 2, 1]
 
@@ -104,7 +104,7 @@ def test_without_a_table_nothing_is_published() -> None:
     """A first load finds no state, and asks for none."""
     warehouse = RecordingWarehouse()
 
-    assert read_loads(warehouse, "statsig_staging", "123") == ()
+    assert read_loads(warehouse, "statsig_staging", "123", 3) == ()
     assert not warehouse.queries
 
 
@@ -114,7 +114,7 @@ def test_experiments_have_their_own_loads() -> None:
 
     publish(warehouse, "123", LOAD, [])
 
-    assert read_loads(warehouse, "statsig_staging", "124") == ()
+    assert read_loads(warehouse, "statsig_staging", "124", 3) == ()
 
 
 def test_files_come_back_as_they_were_seen() -> None:

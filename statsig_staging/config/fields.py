@@ -103,6 +103,12 @@ def _checked_memory(text: str) -> str:
     return text
 
 
+def _checked_local_path(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("holds a NUL character; no path has one")
+    return text
+
+
 def _checked_path(text: str) -> str:
     if any(part in {"", ".", ".."} for part in text.split("/")):
         raise ValueError("should be a folder name like statsig, without '.', '..' or empty parts")
@@ -150,7 +156,7 @@ Size = Annotated[
 """Bytes; text has a unit: 1 TB is 10^12 bytes, 1 TiB is 2^40."""
 
 Globs = Annotated[
-    tuple[Annotated[str, Field(min_length=1)], ...],
+    tuple[Annotated[str, Field(min_length=1), AfterValidator(_checked_local_path)], ...],
     BeforeValidator(_one_as_tuple),
     Field(min_length=1),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
@@ -163,7 +169,7 @@ CatalogName = Annotated[str, Field(pattern=_CATALOG_NAME)]
 FolderName = Annotated[str, AfterValidator(_checked_name), AfterValidator(_checked_path)]
 """A folder below another one."""
 
-LocalPath = Annotated[str, Field(min_length=1)]
+LocalPath = Annotated[str, Field(min_length=1), AfterValidator(_checked_local_path)]
 """A path on this machine."""
 
 Memory = Annotated[str, AfterValidator(_checked_memory)]

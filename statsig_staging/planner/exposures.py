@@ -13,7 +13,7 @@ from statsig_staging.planner import tables
 from statsig_staging.planner.scans import parameter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import date
 
     from statsig_staging.config import AssignmentSource, Experiment
@@ -31,10 +31,22 @@ LEFT_OUT = {
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The days of a source that a load fills again, and those that it empties."""
+    """The days of a source that a load fills again, and those that it empties.
+
+    Attributes:
+        read: Days that are filled.
+        gone: Days that are emptied.
+        added: Days of ``read`` that nothing but new files came to: only those are read, on top of what
+            is staged.
+        files: The new files, by their paths.
+        grows: Whether every day of ``read`` is new or was only added to.
+    """
 
     read: tuple[date, ...]
     gone: tuple[date, ...] = ()
+    added: tuple[date, ...] = ()
+    files: frozenset[str] = frozenset()
+    grows: bool = False
 
     @property
     def all(self) -> tuple[date, ...]:
@@ -46,6 +58,65 @@ class Loaded:
         if full:
             return CreateTable(target=target, batches=batches)
         return ReplacePartitions(target=target, partitions=self.all, batches=batches)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExposureTables:
+    """The exposure tables of an experiment as one load fills them.
+
+    Attributes:
+        scan: How the assignment source is read.
+        source: The assignment source.
+        database: The staging database.
+        traits: How the warehouse likes its statements.
+        days: The days that are loaded.
+        published: Catalog name → snapshot of each table as published; None to build them anew.
+    """
+
+    scan: Scan
+    source: AssignmentSource
+    database: str
+    traits: Traits
+    days: Loaded
+    published: Mapping[str, int] | None
+
+    @property
+    def experiment(self) -> Experiment:
+        """The experiment."""
+        return self.scan.experiment
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the tables are built anew."""
+        return self.published is None
+
+    def node(self, table: Table) -> exp.Table:
+        """Return a staging table as this load leaves it."""
+        return tables.node(self.database, table)
+
+    def before(self, table: Table) -> exp.Table:
+        """Return a staging table as published."""
+        if self.published is None:
+            raise ValueError("nothing is published that the tables could be built on")
+        return tables.node(self.database, table, self.published[table.name.catalog])
+
+    def batches(
+        self,
+        build: Callable[[Scan, Days], exp.Query],
+        build_added: Callable[[Scan, Days], exp.Query],
+    ) -> tuple[Batch, ...]:
+        """Return the statements of a table that is partitioned by day.
+
+        Args:
+            build: Returns the rows of some days from all their files.
+            build_added: Returns them from new files, on top of what is staged.
+        """
+        whole = [day for day in self.days.read if day not in self.days.added]
+        new = self.scan.only(self.days.files)
+        return (
+            *self.scan.batches(whole, self.traits, lambda portion: build(self.scan, portion)),
+            *new.batches(self.days.added, self.traits, lambda portion: build_added(new, portion)),
+        )
 
 
 def _of_experiment(scan: Scan, source: AssignmentSource) -> exp.Expr:
@@ -89,11 +160,9 @@ def _internal(number: int) -> str:
     return f"context_{number}"
 
 
-def unit_day_exposures(scan: Scan, source: AssignmentSource, days: Days) -> exp.Query:
-    """Return one row per unit and day, with the context columns."""
-    outer = templates.bind(
-        "unit_day_exposures", tables={"exposures": exposures(scan, source, days)}
-    )
+def unit_day_exposures(source: AssignmentSource, rows: exp.Query) -> exp.Query:
+    """Return one row per unit and day of the given exposures, with the context columns."""
+    outer = templates.bind("unit_day_exposures", tables={"exposures": rows})
     by_group, ranked = templates.part(outer, "by_group"), templates.part(outer, "ranked")
     for number, name in enumerate(source.context):
         inner = _internal(number)
@@ -136,19 +205,27 @@ def _first_of_groups(name: str) -> exp.Expr:
     return exp.alias_(window, name, quoted=True)
 
 
-def counts_step(
-    scan: Scan, source: AssignmentSource, days: Loaded, traits: Traits, *, full: bool
-) -> Step:
+def counts_step(of: ExposureTables) -> Step:
     """Return the step that counts exposure rows by day and group."""
-    target = tables.exposure_counts(scan.experiment.id)
-    batches = scan.batches(
-        days.read, traits, lambda portion: exposure_counts(scan, source, portion)
-    )
+    target = tables.exposure_counts(of.experiment.id)
+
+    def build(scan: Scan, days: Days) -> exp.Query:
+        return exposure_counts(scan, of.source, days)
+
+    def added(scan: Scan, days: Days) -> exp.Query:
+        staged = templates.bind(
+            "staged_exposure_counts",
+            tables={"exposure_counts": of.before(target)},
+            values={"on_days": on_days("d", days)},
+        )
+        counted = exp.union(build(scan, days), staged, distinct=False)
+        return templates.bind("exposure_counts_added", tables={"counted": counted})
+
     return Step(
         name="exposure_counts",
         reason="exposure rows by day and group",
-        action=days.write(target, batches, full=full),
-        days=days.all,
+        action=of.days.write(target, of.batches(build, added), full=of.is_full),
+        days=of.days.all,
     )
 
 
@@ -186,27 +263,49 @@ def check_step(experiment: Experiment, database: str) -> Step:
     )
 
 
-def unit_day_step(
-    scan: Scan, source: AssignmentSource, days: Loaded, traits: Traits, *, full: bool
-) -> Step:
+def unit_day_step(of: ExposureTables) -> Step:
     """Return the step that loads the unit-days of exposures."""
-    target = tables.unit_day_exposures(scan.experiment.id, source)
-    batches = scan.batches(
-        days.read, traits, lambda portion: unit_day_exposures(scan, source, portion)
-    )
+    target = tables.unit_day_exposures(of.experiment.id, of.source)
+
+    def build(scan: Scan, days: Days) -> exp.Query:
+        return unit_day_exposures(of.source, exposures(scan, of.source, days))
+
+    def added(scan: Scan, days: Days) -> exp.Query:
+        places = exp.select("place").from_(templates.values_table("p", ["place"], [[1], [2], [3]]))
+        staged = templates.bind(
+            "staged_exposures",
+            tables={"unit_day_exposures": of.before(target), "places": places},
+            values={"on_days": on_days("d", days)},
+        )
+        rows = exp.union(exposures(scan, of.source, days), staged, distinct=False)
+        return unit_day_exposures(of.source, rows)
+
     return Step(
         name="unit_day_exposures",
         reason="first exposure of each unit and day",
-        action=days.write(target, batches, full=full),
-        days=days.all,
+        action=of.days.write(target, of.batches(build, added), full=of.is_full),
+        days=of.days.all,
     )
 
 
-def first_exposures(source: AssignmentSource, unit_days: exp.Expr) -> exp.Query:
-    """Return one row per unit of the given unit-days."""
-    query = templates.bind("first_exposures", tables={"unit_day_exposures": unit_days})
+def first_exposures(
+    source: AssignmentSource, unit_days: exp.Expr, *, may_tie: bool = False
+) -> exp.Query:
+    """Return one row per unit of the given unit-days.
+
+    Args:
+        source: The assignment source.
+        unit_days: The unit-days.
+        may_tie: Whether two of a unit's may begin at the same moment; the smaller group then counts.
+    """
+    earliest: exp.Expr = exp.column("first_exposure", "d")
+    if may_tie:
+        earliest = exp.Anonymous(this="ROW", expressions=[earliest, exp.column("group_id", "d")])
+    query = templates.bind(
+        "first_exposures", tables={"unit_day_exposures": unit_days}, values={"earliest": earliest}
+    )
     units = templates.part(query, "units")
-    for name in (name.lower() for name in source.context):
+    for name in _context_names(source):
         first = exp.ArgMin(
             this=exp.column(name, "d", quoted=True), expression=exp.column("first_exposure", "d")
         )
@@ -215,50 +314,27 @@ def first_exposures(source: AssignmentSource, unit_days: exp.Expr) -> exp.Query:
     return query
 
 
-def first_exposures_step(
-    experiment: Experiment,
-    source: AssignmentSource,
-    database: str,
-    *,
-    days: Loaded,
-    published: int | None,
-) -> Step:
-    """Return the step that brings first exposures up to date.
+def _context_names(source: AssignmentSource) -> tuple[str, ...]:
+    return tuple(name.lower() for name in source.context)
 
-    Args:
-        experiment: The experiment.
-        source: Its assignment source.
-        database: The staging database.
-        days: The days whose unit-days were replaced.
-        published: Snapshot of the unit-days as published; None to build the table anew.
-    """
-    target = tables.first_exposures(experiment.id, source)
-    unit_days = tables.unit_day_exposures(experiment.id, source)
-    current = tables.node(database, unit_days)
-    if published is None:
-        select = first_exposures(source, current)
+
+def first_exposures_step(of: ExposureTables) -> Step:
+    """Return the step that brings first exposures up to date."""
+    target = tables.first_exposures(of.experiment.id, of.source)
+    if of.is_full:
+        unit_days = of.node(tables.unit_day_exposures(of.experiment.id, of.source))
+        select = first_exposures(of.source, unit_days)
         return Step(
             name="first_exposures",
             reason="first exposure of each unit",
             action=CreateTable(target=target, batches=(Batch(select=select),)),
             needs=("unit_day_exposures",),
         )
-    touched = templates.bind(
-        "touched_units",
-        tables={
-            "unit_day_exposures": current,
-            "published_unit_day_exposures": tables.node(database, unit_days, published),
-        },
-        values={"on_days": on_days("d", days.all), "on_published_days": on_days("p", days.all)},
-    )
-    theirs = templates.bind(
-        "unit_days_of", tables={"unit_day_exposures": current, "touched_units": touched}
-    )
+    touched, anew = _grown_units(of, target) if of.days.grows else _touched_units(of)
     changes = templates.bind(
-        "first_exposures_changes",
-        tables={"touched_units": touched, "first_exposures": first_exposures(source, theirs)},
+        "first_exposures_changes", tables={"touched_units": touched, "first_exposures": anew}
     )
-    for name in (name.lower() for name in source.context):
+    for name in _context_names(of.source):
         changes.select(exp.column(name, "f", quoted=True), copy=False)
     return Step(
         name="first_exposures",
@@ -268,6 +344,48 @@ def first_exposures_step(
         ),
         needs=("unit_day_exposures",),
     )
+
+
+def _touched_units(of: ExposureTables) -> tuple[exp.Query, exp.Query]:
+    """Return the units that have or had exposures on the loaded days, and what all their days say."""
+    unit_days = tables.unit_day_exposures(of.experiment.id, of.source)
+    touched = templates.bind(
+        "touched_units",
+        tables={
+            "unit_day_exposures": of.node(unit_days),
+            "published_unit_day_exposures": of.before(unit_days),
+        },
+        values={
+            "on_days": on_days("d", of.days.all),
+            "on_published_days": on_days("p", of.days.all),
+        },
+    )
+    theirs = templates.bind(
+        "unit_days_of",
+        tables={"unit_day_exposures": of.node(unit_days), "touched_units": touched},
+    )
+    return touched, first_exposures(of.source, theirs)
+
+
+def _grown_units(of: ExposureTables, target: Table) -> tuple[exp.Query, exp.Query]:
+    """Return the units with exposures on the loaded days, and what those days add to what was known."""
+    unit_days = of.node(tables.unit_day_exposures(of.experiment.id, of.source))
+    days = on_days("d", of.days.read)
+    touched = templates.bind(
+        "units_on_days", tables={"unit_day_exposures": unit_days}, values={"on_days": days}
+    )
+    new = templates.bind(
+        "unit_days_on", tables={"unit_day_exposures": unit_days}, values={"on_days": days}
+    )
+    known = templates.bind(
+        "known_units",
+        tables={"first_exposures": of.before(target), "touched_units": touched},
+    )
+    for name in _context_names(of.source):
+        new.select(exp.column(name, "d", quoted=True), copy=False)
+        known.select(exp.column(name, "f", quoted=True), copy=False)
+    both = exp.union(new, known, distinct=False)
+    return touched, first_exposures(of.source, both, may_tie=True)
 
 
 def on_days(alias: str, days: Days) -> exp.Expr:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from statsig_staging.plan import Batch, Read
 from statsig_staging.sources import components
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from statsig_staging.config import AssignmentSource, Experiment, MetricSource, Partition
     from statsig_staging.sources import Observation
@@ -38,6 +38,14 @@ class Scan:
     source: AssignmentSource | MetricSource
     observation: Observation
     experiment: Experiment
+
+    def only(self, files: Collection[str]) -> Scan:
+        """Return the scan of no other files of the source than these."""
+        seen = tuple(
+            replace(table, files=tuple(file for file in table.files if file.path in files))
+            for table in self.observation.tables
+        )
+        return replace(self, observation=replace(self.observation, tables=seen))
 
     def check(self) -> None:
         """Raise a WarehouseError where a column is missing or of a type that cannot serve."""
@@ -295,16 +303,11 @@ class Scan:
         return frozenset(name.lower() for name in names)
 
     def _reads(self, used: frozenset[str], days: Sequence[date]) -> tuple[Read, ...]:
-        wanted = set(days)
         return tuple(
             Read(
                 table=table.table,
                 columns=table.columns,
-                files=tuple(
-                    file
-                    for file in table.files
-                    if not self.observation.dated or wanted.intersection(file.days)
-                ),
+                files=table.files_of(days),
                 used=used,
             )
             for table in self.observation.tables

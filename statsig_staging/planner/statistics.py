@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from statsig_staging.aggregates import Aggregate, Statistic, Term
     from statsig_staging.config import AssignmentSource, Experiment
     from statsig_staging.plan import Table
+    from statsig_staging.planner.unit_totals import UnitTotals
 
 ROLLUPS = ("daily", "cumulative")
 
@@ -61,7 +62,7 @@ class Results:
         source: Its assignment source.
         database: The staging database.
         statistics: Its metrics.
-        unit_days: The tables of their aggregates.
+        totals: Their aggregates by unit and day, source by source.
         days: Every day of the results.
         since: The first day that anything has touched; rows of earlier days are kept.
         published: Snapshot of the published results; None where no row is kept.
@@ -71,7 +72,7 @@ class Results:
     source: AssignmentSource
     database: str
     statistics: Sequence[Statistic]
-    unit_days: Sequence[Table]
+    totals: Sequence[UnitTotals]
     days: Sequence[date]
     since: date
     published: int | None = None
@@ -80,6 +81,11 @@ class Results:
     def keeps(self) -> bool:
         """Whether rows of earlier days are kept."""
         return self.published is not None and self.since > self.days[0]
+
+    @property
+    def carries(self) -> bool:
+        """Whether the days up to some day come as totals already."""
+        return all(source.carried is not None for source in self.totals)
 
     def node(self, table: Table, snapshot_id: int | None = None) -> exp.Table:
         """Return a staging table as something to select from."""
@@ -139,19 +145,20 @@ def _computed(wanted: Results) -> exp.Select:
         tables={
             "first_exposures": wanted.node(tables.first_exposures(experiment.id, wanted.source)),
             "exposures_summary": wanted.node(tables.exposures_summary(experiment.id)),
-            "unit_days": _unit_days(wanted.database, wanted.unit_days, names),
+            "unit_days": _unit_days(wanted.totals, names),
             "statistic_keys": _keys(wanted.statistics),
             "days": exposures.listed_days(wanted.days),
         },
         values={
             "experiment_id": experiment.id,
             "crossovers_leave": experiment.crossover == "exclude",
+            "since": wanted.since if wanted.keeps else wanted.days[0],
         },
     )
     for prefix, unit in (("", "unit_key"), ("leaver_", "unit_id")):
         _fill_activity(templates.part(query, f"{prefix}activity"), names)
         _fill_running(templates.part(query, f"{prefix}running"), names, unit)
-    if wanted.keeps:
+    if wanted.keeps and not wanted.carries:
         _fold(templates.part(query, "activity"), names, wanted.since - DAY)
     _fill_moments(templates.part(query, "moments"), names)
     _fill_leaver_moments(templates.part(query, "leaver_moments"), names)
@@ -231,34 +238,26 @@ def _moments(statistic: Statistic) -> list[_Moment]:
     return found
 
 
-def _unit_days(database: str, unit_days: Sequence[Table], names: _Numbered) -> exp.Query:
+def _unit_days(sources: Sequence[UnitTotals], names: _Numbered) -> exp.Query:
     """Return the unit-days of every source side by side; another source's aggregates are null."""
     selects = []
-    for table in unit_days:
-        held = {column.name for column in table.columns}
-        query = exp.select(exp.column("unit_id", "u"), exp.column("ds", "u"))
-        for short, aggregate in names.aggregates.values():
-            value = (
-                exp.cast(exp.column(aggregate.column, "u"), "double")
-                if aggregate.column in held and _is_of(table, aggregate)
-                else exp.cast(exp.null(), "double")
-            )
-            query = query.select(exp.alias_(value, short))
-        node = tables.node(database, table)
-        selects.append(query.from_(templates.aliased(node, "u")))
-    return _united(selects, names)
-
-
-def _is_of(table: Table, aggregate: Aggregate) -> bool:
-    return table.name == tables.unit_day_metrics(table.experiment_id, aggregate.source, ()).name
-
-
-def _united(selects: Sequence[exp.Select], names: _Numbered) -> exp.Query:
-    if len(selects) == 1:
-        return selects[0]
+    for source in sources:
+        held = {_key(aggregate) for aggregate in source.aggregates}
+        for part in source.parts():
+            query = exp.select(exp.column("unit_id", "u"), exp.column("ds", "u"))
+            for short, aggregate in names.aggregates.values():
+                value: exp.Expr = exp.null()
+                if _key(aggregate) in held:
+                    value = exp.column(aggregate.column, "u")
+                query = query.select(exp.alias_(exp.cast(value, "double"), short))
+            selects.append(query.from_(part.subquery("u")))
     union: exp.Query = selects[0]
     for select in selects[1:]:
         union = exp.union(union, select, distinct=False)
+    return union if len(sources) == 1 else _summed(union, names)
+
+
+def _summed(union: exp.Query, names: _Numbered) -> exp.Query:
     summed = [
         exp.alias_(exp.Sum(this=exp.column(short, "b")), short)
         for short, _ in names.aggregates.values()

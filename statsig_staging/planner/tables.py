@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from statsig_staging.aggregates import AggregateKind
+from statsig_staging import templates
+from statsig_staging.aggregates import AggregateKind, expression_column
 from statsig_staging.names import experiment_table, source_table
 from statsig_staging.plan import Column, ColumnType, Table
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from statsig_staging.aggregates import Aggregate
-    from statsig_staging.config import AssignmentSource
+    from statsig_staging.config import AssignmentSource, MetricSource
 
 _STRING, _LONG, _DOUBLE = ColumnType.STRING, ColumnType.LONG, ColumnType.DOUBLE
 _DATE, _TIMESTAMP, _BOOLEAN = ColumnType.DATE, ColumnType.TIMESTAMP, ColumnType.BOOLEAN
@@ -106,18 +107,53 @@ def unit_day_metrics(experiment_id: str, source: str, aggregates: Iterable[Aggre
         name=source_table("unit_day_metrics", experiment_id, source),
         experiment_id=experiment_id,
         partitioned=True,
+        columns=(_UNIT, _DS, *_aggregated(aggregates)),
+    )
+
+
+def unit_totals(experiment_id: str, source: str, aggregates: Iterable[Aggregate]) -> Table:
+    """Return the table of a metric source's aggregates by unit, summed through one day."""
+    through = Column("ds", _DATE, "Last day that went in, the same in every row")
+    return Table(
+        name=source_table("unit_totals", experiment_id, source),
+        experiment_id=experiment_id,
+        columns=(_UNIT, through, *_aggregated(aggregates)),
+    )
+
+
+def metric_rows(experiment_id: str, source: MetricSource, aggregates: Iterable[Aggregate]) -> Table:
+    """Return the table of a metric source's rows that are kept for units whose exposure arrives late."""
+    found = list(aggregates)
+    flags = {
+        expression_column(source, "where", sql): sql
+        for sql in sorted({a.filter for a in found if a.filter is not None})
+    }
+    values = {
+        expression_column(source, "value", sql): sql
+        for sql in sorted({a.value for a in found if a.value is not None})
+    }
+    return Table(
+        name=source_table("metric_rows", experiment_id, source.name),
+        experiment_id=experiment_id,
+        partitioned=True,
         columns=(
             _UNIT,
+            Column("occurred_at", _TIMESTAMP, "When it happened, UTC"),
             _DS,
-            *(
-                Column(
-                    aggregate.column,
-                    _DOUBLE if aggregate.kind is AggregateKind.SUM else _LONG,
-                    aggregate.doc,
-                )
-                for aggregate in aggregates
-            ),
+            *(Column(name, _BOOLEAN, f"Whether {sql}") for name, sql in flags.items()),
+            *(Column(name, _DOUBLE, f"Value of {sql}") for name, sql in values.items()),
         ),
+    )
+
+
+def _aggregated(aggregates: Iterable[Aggregate]) -> tuple[Column, ...]:
+    return tuple(
+        Column(
+            aggregate.column,
+            _DOUBLE if aggregate.kind is AggregateKind.SUM else _LONG,
+            aggregate.doc,
+        )
+        for aggregate in aggregates
     )
 
 
@@ -151,8 +187,5 @@ def node(database: str, table: Table, snapshot_id: int | None = None) -> exp.Tab
     """Return a staging table as something to select from, at one of its snapshots if given."""
     found = exp.table_(table.name.catalog, db=database, quoted=True)
     if snapshot_id is not None:
-        version = exp.Version(
-            this="VERSION", kind="AS OF", expression=exp.Literal.number(snapshot_id)
-        )
-        found.set("version", version)
+        found.set("version", templates.snapshot(snapshot_id))
     return found

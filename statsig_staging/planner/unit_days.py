@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from statsig_staging import templates
+from statsig_staging import aggregates, templates
 from statsig_staging.aggregates import AggregateKind
 from statsig_staging.days import in_words
-from statsig_staging.plan import Merge, Step
+from statsig_staging.plan import Batch, CreateTable, Merge, ReplacePartitions, Step
 from statsig_staging.planner import tables
 from statsig_staging.planner.exposures import on_days
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
     from datetime import date
 
     from statsig_staging.aggregates import Aggregate
+    from statsig_staging.config import MetricSource
     from statsig_staging.plan import Table
     from statsig_staging.planner.exposures import Loaded
     from statsig_staging.planner.scans import Days, Scan
@@ -27,23 +28,27 @@ if TYPE_CHECKING:
 _FLOATING = ("double", "real")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UnitDays:
     """A metric source as it feeds an experiment's unit-days.
 
     Attributes:
         scan: How the source is read.
+        source: The source.
         aggregates: What a unit-day stores.
         first_exposures: The experiment's units.
         database: The staging database.
         traits: How the warehouse likes its statements.
+        from_kept: Whether rows come from those that were kept of the source.
     """
 
     scan: Scan
+    source: MetricSource
     aggregates: tuple[Aggregate, ...]
     first_exposures: Table
     database: str
     traits: Traits
+    from_kept: bool = False
 
     @property
     def target(self) -> Table:
@@ -53,33 +58,66 @@ class UnitDays:
         )
 
     @property
+    def kept(self) -> Table:
+        """The table of the rows that are kept of the source."""
+        return tables.metric_rows(self.scan.experiment.id, self.source, self.aggregates)
+
+    @property
     def name(self) -> str:
         """The name of the step that loads whole days."""
         return f"unit_day_metrics_{self.scan.source.name}"
 
     def select(self, days: Days, units: exp.Expr) -> exp.Query:
         """Return the unit-days of ``days`` for the given first exposures."""
+        rows = self._kept_rows(days) if self.from_kept else self.rows(days)
         query = templates.bind(
             "unit_day_metrics",
-            tables={"metric_source": self.scan.relation(days), "first_exposures": units},
+            tables={"metric_rows": rows, "first_exposures": units},
+            values={"exposed": self._exposed()},
+        )
+        return self._with_aggregates(query)
+
+    def rows(self, days: Days) -> exp.Query:
+        """Return the rows of the source on ``days`` that feed a metric."""
+        rows = templates.bind(
+            "metric_rows",
+            tables={"metric_source": self.scan.relation(days)},
             values={
                 "unit_id": self.scan.text(self.scan.unit_column),
                 "occurred_at": self.scan.moment,
                 "ds": self.scan.day(days),
                 "within": exp.paren(self.scan.within(days)),
-                "exposed": self._exposed(),
             },
         )
-        events = templates.part(query, "events")
-        flags, values = self._flags(), self._values()
-        for name, condition in flags.values():
-            events.select(exp.alias_(condition, name), copy=False)
-        for name, value in values.values():
-            events.select(exp.alias_(value, name), copy=False)
+        conditions = {
+            name: exp.paren(self.scan.expression(sql)) for sql, name in self._flags().items()
+        }
+        values = {name: self._double(sql) for sql, name in self._values().items()}
+        for name, value in (conditions | values).items():
+            rows.select(exp.alias_(value, name), copy=False)
         if all(aggregate.filter is not None for aggregate in self.aggregates):
-            feeding = exp.or_(*(condition.copy() for _, condition in flags.values()))
-            events.where(exp.paren(feeding), copy=False)
-        return self._with_aggregates(query, flags, values)
+            rows.where(exp.paren(exp.or_(*conditions.values())), copy=False)
+        return rows
+
+    def _kept_rows(self, days: Days) -> exp.Query:
+        rows = templates.bind(
+            "staged_metric_rows",
+            tables={"metric_rows": tables.node(self.database, self.kept)},
+            values={"on_days": on_days("m", days)},
+        )
+        names = dict.fromkeys([*self._flags().values(), *self._values().values()])
+        return rows.select(*(exp.column(name, "m") for name in names), copy=False)
+
+    def batches(
+        self, days: Iterable[date], build: Callable[[Days], exp.Query]
+    ) -> tuple[Batch, ...]:
+        """Return the statements that fill the partitions of ``days``."""
+        if not self.from_kept:
+            return self.scan.batches(days, self.traits, build)
+        select = build(None)
+        return tuple(
+            Batch(select=select, values={"ds": day.isoformat()}, partitions=(day,)) for day in days
+        )
 
     def _exposed(self) -> exp.Expr:
         if self.scan.is_dated:
@@ -90,19 +128,15 @@ class UnitDays:
             this=exp.column("occurred_at", "e"), expression=exp.column("first_exposure", "f")
         )
 
-    def _flags(self) -> dict[str, tuple[str, exp.Expr]]:
+    def _flags(self) -> dict[str, str]:
+        """Return filter → the column that answers it."""
         filters = sorted({a.filter for a in self.aggregates if a.filter is not None})
-        return {
-            sql: (f"where_{number}", exp.paren(self.scan.expression(sql)))
-            for number, sql in enumerate(filters, start=1)
-        }
+        return {sql: aggregates.expression_column(self.source, "where", sql) for sql in filters}
 
-    def _values(self) -> dict[str, tuple[str, exp.Expr]]:
+    def _values(self) -> dict[str, str]:
+        """Return value → the column that holds it."""
         values = sorted({a.value for a in self.aggregates if a.value is not None})
-        return {
-            sql: (f"value_{number}", self._double(sql))
-            for number, sql in enumerate(values, start=1)
-        }
+        return {sql: aggregates.expression_column(self.source, "value", sql) for sql in values}
 
     def _double(self, sql: str) -> exp.Expr:
         """Return a value as DOUBLE; what is not a finite number is no value."""
@@ -112,12 +146,8 @@ class UnitDays:
         finite = exp.Anonymous(this="IS_FINITE", expressions=[number])
         return exp.Case(ifs=[exp.If(this=finite, true=number.copy())])
 
-    def _with_aggregates(
-        self,
-        query: exp.Select,
-        flags: dict[str, tuple[str, exp.Expr]],
-        values: dict[str, tuple[str, exp.Expr]],
-    ) -> exp.Query:
+    def _with_aggregates(self, query: exp.Select) -> exp.Query:
+        flags, values = self._flags(), self._values()
         present = []
         for aggregate in self.aggregates:
             total, rows = _aggregated(aggregate, flags, values)
@@ -128,47 +158,145 @@ class UnitDays:
     def days_step(self, days: Loaded, *, full: bool, reason: str) -> Step:
         """Return the step that loads whole days."""
         units = tables.node(self.database, self.first_exposures)
-        batches = self.scan.batches(
-            days.read, self.traits, lambda portion: self.select(portion, units)
-        )
+        batches = self.batches(days.read, lambda portion: self.select(portion, units))
         return Step(
             name=self.name,
             reason=reason,
             action=days.write(self.target, batches, full=full),
             days=days.all,
-            needs=("first_exposures",),
+            needs=("first_exposures", f"metric_rows_{self.source.name}"),
         )
 
-    def late_step(self, days: Sequence[date], published: int, *, needs: tuple[str, ...]) -> Step:
+    def restated_step(
+        self,
+        days: Loaded,
+        others: Sequence[date],
+        anew: Collection[str],
+        published: int,
+        reason: str,
+    ) -> Step:
+        """Return the step that loads whole days, and some aggregates of other days.
+
+        Args:
+            days: The days that are loaded as a whole.
+            others: The days that are restated in part.
+            anew: The columns that are restated there.
+            published: Snapshot of the unit-days as published, for the other columns.
+            reason: Why.
+        """
+        units = tables.node(self.database, self.first_exposures)
+        part = replace(
+            self,
+            aggregates=tuple(a for a in self.aggregates if a.column in anew),
+            from_kept=False,
+        )
+        staged = tuple(a.column for a in self.aggregates if a.column not in anew)
+
+        def build(portion: Days) -> exp.Query:
+            query = templates.bind(
+                "unit_day_metrics_restated",
+                tables={
+                    "unit_day_metrics": part.select(portion, units),
+                    "staged_unit_days": self._staged(portion, staged, published),
+                },
+            )
+            new = (exp.column(a.column, "n") for a in part.aggregates)
+            return query.select(*new, *(exp.column(name, "o") for name in staged), copy=False)
+
+        batches = (
+            *self.batches(days.read, lambda portion: self.select(portion, units)),
+            *part.batches(others, build),
+        )
+        every = tuple(sorted({*days.all, *others}))
+        return Step(
+            name=self.name,
+            reason=reason,
+            action=ReplacePartitions(target=self.target, partitions=every, batches=batches),
+            days=every,
+            needs=("first_exposures", f"metric_rows_{self.source.name}"),
+        )
+
+    def _staged(self, days: Days, columns: Iterable[str], published: int) -> exp.Query:
+        query = templates.bind(
+            "unit_days_staged",
+            tables={"unit_day_metrics": tables.node(self.database, self.target, published)},
+            values={"on_days": on_days("m", days)},
+        )
+        return query.select(*(exp.column(name, "m") for name in columns), copy=False)
+
+    def keep_step(self, days: Loaded, expired: Iterable[date], *, is_new: bool) -> Step:
+        """Return the step that keeps the rows of whole days, and lets go of days long past.
+
+        Args:
+            days: The days that are loaded as a whole.
+            expired: The days whose rows are not kept any longer.
+            is_new: Whether nothing is kept yet.
+        """
+        batches = self.scan.batches(days.read, self.traits, self.rows)
+        every = tuple(sorted({*days.all, *expired}))
+        write = (
+            CreateTable(target=self.kept, batches=batches)
+            if is_new
+            else ReplacePartitions(target=self.kept, partitions=every, batches=batches)
+        )
+        return Step(
+            name=f"metric_rows_{self.source.name}",
+            reason="kept for units whose exposures arrive late",
+            action=write,
+            days=days.all,
+        )
+
+    def keep_late_step(self, days: Sequence[date], published: int) -> Step:
+        """Return the step that keeps the rows of days that late units are about to need.
+
+        Args:
+            days: Days that are not loaded as a whole and have no rows kept.
+            published: Snapshot of ``first_exposures`` as published.
+        """
+        batches = self.scan.batches(days, self.traits, self.rows)
+        return Step(
+            name=f"late_metric_rows_{self.source.name}",
+            reason=f"kept for units whose exposures arrive late; at most {in_words(days)}",
+            action=ReplacePartitions(target=self.kept, partitions=tuple(days), batches=batches),
+            days=tuple(days),
+            needs=("first_exposures", f"metric_rows_{self.source.name}"),
+            guard=self._earliest(published),
+        )
+
+    def late_step(self, days: Sequence[date], published: int) -> Step:
         """Return the step that restates other days of units whose first exposure moved.
 
         Args:
             days: The days that are not loaded as a whole.
             published: Snapshot of ``first_exposures`` as published.
-            needs: Steps that must be done before.
         """
-        current = tables.node(self.database, self.first_exposures)
-        late = templates.bind(
-            "late_units",
-            tables={
-                "first_exposures": current,
-                "published_first_exposures": tables.node(
-                    self.database, self.first_exposures, published
-                ),
-            },
-        )
-        batches = self.scan.batches(days, self.traits, lambda portion: self._changes(portion, late))
+        late = self._late(published)
+        batches = self.batches(days, lambda portion: self._changes(portion, late))
         return Step(
-            name=f"late_units_{self.scan.source.name}",
+            name=f"late_units_{self.source.name}",
             reason=f"days of units whose first exposure is new on an old day, gone or moved; "
             f"at most {in_words(days)}",
             action=Merge(
                 target=self.target, keys=("unit_id", "ds"), deleted="is_deleted", batches=batches
             ),
             days=tuple(days),
-            needs=needs,
-            guard=templates.bind("earliest_late_day", tables={"late_units": late}),
+            needs=("first_exposures", self.name, f"late_metric_rows_{self.source.name}"),
+            guard=self._earliest(published),
         )
+
+    def _late(self, published: int) -> exp.Query:
+        return templates.bind(
+            "late_units",
+            tables={
+                "first_exposures": tables.node(self.database, self.first_exposures),
+                "published_first_exposures": tables.node(
+                    self.database, self.first_exposures, published
+                ),
+            },
+        )
+
+    def _earliest(self, published: int) -> exp.Query:
+        return templates.bind("earliest_late_day", tables={"late_units": self._late(published)})
 
     def _changes(self, days: Days, late: exp.Query) -> exp.Query:
         late_exposures = templates.bind(
@@ -200,23 +328,21 @@ class UnitDays:
 
 def _aggregated(
     aggregate: Aggregate,
-    flags: dict[str, tuple[str, exp.Expr]],
-    values: dict[str, tuple[str, exp.Expr]],
+    flags: dict[str, str],
+    values: dict[str, str],
 ) -> tuple[exp.Expr, exp.Expr]:
     """Return an aggregate, and the count of rows that went into it."""
     counted: exp.Expr = exp.Star()
     if aggregate.value is not None:
-        counted = exp.column(values[aggregate.value][0], "e")
+        counted = exp.column(values[aggregate.value], "e")
     rows = _filtered(exp.Count(this=counted), aggregate, flags)
     if aggregate.kind is AggregateKind.SUM:
         return _filtered(exp.Sum(this=counted.copy()), aggregate, flags), rows
     return exp.Nullif(this=rows, expression=exp.Literal.number(0)), rows.copy()
 
 
-def _filtered(
-    call: exp.Expr, aggregate: Aggregate, flags: dict[str, tuple[str, exp.Expr]]
-) -> exp.Expr:
+def _filtered(call: exp.Expr, aggregate: Aggregate, flags: dict[str, str]) -> exp.Expr:
     if aggregate.filter is None:
         return call
-    condition = exp.Where(this=exp.column(flags[aggregate.filter][0], "e"))
+    condition = exp.Where(this=exp.column(flags[aggregate.filter], "e"))
     return exp.Filter(this=call, expression=condition)

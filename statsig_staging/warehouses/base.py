@@ -7,13 +7,20 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from contextlib import AbstractContextManager
+    from datetime import datetime
 
     import pyarrow as pa
     from sqlglot import exp
 
     from statsig_staging.config import Partition
+    from statsig_staging.names import TableName
     from statsig_staging.plan import Read, Table, Write
     from statsig_staging.sources import SourceFile, TableObservation
+
+
+SCRATCH = "recomputed"
+"""The database under which queries name the tables of an open scratch warehouse."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +61,13 @@ class Stamp:
         load_id: The load that makes it.
         step: The step of the load.
         keep_tags: Tags of published loads that stay readable; snapshots under no tag expire.
+        base: The snapshot that the table must stand at where the write keeps part of it.
     """
 
     load_id: str
     step: str
     keep_tags: tuple[str, ...] = ()
+    base: int | None = None
 
     @property
     def tag(self) -> str:
@@ -113,6 +122,34 @@ class TableSize:
     files: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredFile:
+    """A file below the staging folder.
+
+    Attributes:
+        key: Its path from the staging folder on, with ``/`` between the parts.
+        size: Bytes.
+        modified_at: When it was written, UTC.
+    """
+
+    key: str
+    size: int
+    modified_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CatalogEntry:
+    """A table that the catalog names and that lies in an experiment's folder.
+
+    Attributes:
+        name: Its names.
+        metadata: Key of its current metadata file.
+    """
+
+    name: TableName
+    metadata: str
+
+
 class Warehouse(Protocol):
     """Where statements run. Adapters map every driver error to the tree in ``errors``."""
 
@@ -120,6 +157,12 @@ class Warehouse(Protocol):
 
     def observe(self, sighting: Sighting, known: Mapping[str, SourceFile]) -> TableObservation:
         """Return the files of a source table; files that are still as ``known`` are not opened."""
+
+    def contents(self, files: Iterable[SourceFile]) -> Mapping[str, str]:
+        """Return path → digest of the bytes of files that are still as they were looked at.
+
+        Those are left out whose times cannot lie, or that changed.
+        """
 
     def types(self, query: exp.Query, tables: Mapping[str, Mapping[str, str]]) -> Mapping[str, str]:
         """Return column → Athena type of a query over source tables with the given columns.
@@ -136,6 +179,21 @@ class Warehouse(Protocol):
         """Append rows in one commit, or with ``replace`` have the table hold exactly them.
 
         The table is created on first use.
+        """
+
+    def swap_rows(
+        self,
+        target: Table,
+        before: TableVersion | None,
+        rows: pa.Table,
+        stamp: Stamp,
+        *,
+        replace: bool,
+    ) -> bool:
+        """Do what ``put_rows`` does if ``before`` is still the current version (None: no such table).
+
+        Returns:
+            Whether it was, and the rows are in; of several at once one succeeds.
         """
 
     def fetch(self, query: exp.Query, reads: Iterable[Read] = ()) -> pa.Table:
@@ -161,6 +219,42 @@ class Warehouse(Protocol):
 
         Returns:
             Whether it was, and is ``after`` now; of several at once one succeeds.
+        """
+
+    def entries(self, experiment_id: str) -> tuple[CatalogEntry, ...]:
+        """Return the tables in the catalog that lie in an experiment's folder; none is opened."""
+
+    def named_files(self, table: Table) -> frozenset[str]:
+        """Return the keys of all files that a table's metadata names, of every snapshot."""
+
+    def expire(self, table: Table, keep_tags: Iterable[str]) -> None:
+        """Forget the snapshots of a table under no kept tag, the current one aside, with their files."""
+
+    def compact(self, table: Table, stamp: Stamp) -> WriteStats | None:
+        """Put small files of a table together, and its manifests, in one commit that changes no row.
+
+        Earlier snapshots stay as they are.
+
+        Returns:
+            What was written; None where it would not be worth it.
+        """
+
+    def list_files(self, prefix: str) -> tuple[StoredFile, ...]:
+        """Return every file below a folder of the staging folder; none where there is no such folder."""
+
+    def delete_files(self, keys: Iterable[str]) -> None:
+        """Remove files below the staging folder; one that is gone already is no error."""
+
+    def scratch(self) -> AbstractContextManager[Warehouse]:
+        """Return a warehouse of the same sources with nothing staged, which is gone after the block.
+
+        While it is open, queries of this one may read its tables, as those of database ``SCRATCH``.
+        """
+
+    def sweep_scratch(self, before: datetime) -> tuple[StoredFile, ...]:
+        """Remove what processes that are gone had spilled before a moment, and return what it was.
+
+        Keys are whole paths: scratch space lies outside the staging folder.
         """
 
     def close(self) -> None:

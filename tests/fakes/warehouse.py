@@ -1,6 +1,8 @@
 """A warehouse that runs nothing: it remembers what it is told, and answers what it was given."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
 
 import pyarrow as pa
 from sqlglot import exp
@@ -9,8 +11,10 @@ from statsig_staging.errors import StepFailedError
 from statsig_staging.plan import Drop, Read, Table, Write
 from statsig_staging.sources import SourceFile, TableObservation
 from statsig_staging.warehouses.base import (
+    CatalogEntry,
     Sighting,
     Stamp,
+    StoredFile,
     TableSize,
     TableVersion,
     Traits,
@@ -47,6 +51,10 @@ class RecordingWarehouse:
         """Return an empty table."""
         return TableObservation(table=sighting.table, columns={}, files=())
 
+    def contents(self, files: Iterable[SourceFile]) -> Mapping[str, str]:
+        """Return nothing."""
+        return {}
+
     def types(self, query: exp.Query, tables: Mapping[str, Mapping[str, str]]) -> Mapping[str, str]:
         """Return every column as a string."""
         return dict.fromkeys(query.named_selects, "varchar")
@@ -80,11 +88,27 @@ class RecordingWarehouse:
         )
         return self._next_version(target, stamp)
 
+    def swap_rows(
+        self,
+        target: Table,
+        before: TableVersion | None,
+        rows: pa.Table,
+        stamp: Stamp,
+        *,
+        replace: bool,
+    ) -> bool:
+        """Keep rows if the table is still as it was."""
+        if self.version(target) != before:
+            return False
+        self.put_rows(target, rows, stamp, replace=replace)
+        return True
+
     def fetch(self, query: exp.Query, reads: Iterable[Read] = ()) -> pa.Table:
         """Return the appended rows of a table, else the next answer."""
         names = [table.name for table in query.find_all(exp.Table)]
         if len(names) == 1 and names[0] in self.appended:
-            return self.appended[names[0]].select(query.named_selects)
+            rows = self.appended[names[0]]
+            return rows if query.is_star else rows.select(query.named_selects)
         self.queries.append(query)
         return self.answers.pop(0)
 
@@ -115,6 +139,43 @@ class RecordingWarehouse:
     def get_object(self, key: str) -> bytes | None:
         """Return a file that was put."""
         return self.objects.get(key)
+
+    def entries(self, experiment_id: str) -> tuple[CatalogEntry, ...]:
+        """Return no table."""
+        return ()
+
+    def named_files(self, table: Table) -> frozenset[str]:
+        """Return no file."""
+        return frozenset()
+
+    def expire(self, table: Table, keep_tags: Iterable[str]) -> None:
+        """Do nothing."""
+
+    def compact(self, table: Table, stamp: Stamp) -> WriteStats | None:
+        """Find nothing worth it."""
+        return None
+
+    def list_files(self, prefix: str) -> tuple[StoredFile, ...]:
+        """Return the files that were put below a folder."""
+        return tuple(
+            StoredFile(key=key, size=len(data), modified_at=datetime(2026, 1, 1, tzinfo=UTC))
+            for key, data in self.objects.items()
+            if key.startswith(f"{prefix}/")
+        )
+
+    def delete_files(self, keys: Iterable[str]) -> None:
+        """Forget files that were put."""
+        for key in keys:
+            self.objects.pop(key, None)
+
+    @contextmanager
+    def scratch(self) -> Iterator["RecordingWarehouse"]:
+        """Return another one."""
+        yield RecordingWarehouse()
+
+    def sweep_scratch(self, before: datetime) -> tuple[StoredFile, ...]:
+        """Return nothing: nothing spills."""
+        return ()
 
     def close(self) -> None:
         """Remember that it was let go."""

@@ -211,14 +211,19 @@ FROM "dense" AS "c";
 -- fills 2026-01-01
 -- the same with {'ds': '2026-01-02', 'day_start': '2026-01-02 00:00:00', 'day_end': '2026-01-03 00:00:00'}
 -- the same with {'ds': '2026-01-03', 'day_start': '2026-01-03 00:00:00', 'day_end': '2026-01-04 00:00:00'}
-WITH "events" AS (
+SELECT
+  "e"."unit_id",
+  "e"."ds",
+  NULLIF(COUNT(*) FILTER(WHERE
+    "e"."where_0dc0dabe"), 0) AS "count_59959d15"
+FROM (
   SELECT
     "s"."user_id" AS "unit_id",
     "s"."ts" AS "occurred_at",
     CAST('2026-01-01' AS DATE) AS "ds",
     (
       "s"."kind" = 'purchase'
-    ) AS "where_1"
+    ) AS "where_0dc0dabe"
   FROM "shop"."events" AS "s"
   WHERE
     (
@@ -230,13 +235,7 @@ WITH "events" AS (
         "s"."kind" = 'purchase'
       )
     )
-)
-SELECT
-  "e"."unit_id",
-  "e"."ds",
-  NULLIF(COUNT(*) FILTER(WHERE
-    "e"."where_1"), 0) AS "count_59959d15"
-FROM "events" AS "e"
+) AS "e"
 JOIN "statsig_staging"."first_exposures_123" AS "f"
   ON "f"."unit_id" = "e"."unit_id" AND "e"."occurred_at" >= "f"."first_exposure"
 GROUP BY
@@ -244,7 +243,24 @@ GROUP BY
   "e"."ds"
 HAVING
   COUNT(*) FILTER(WHERE
-    "e"."where_1") > 0;
+    "e"."where_0dc0dabe") > 0;
+
+-- unit_totals_events: CreateTable unit_totals_123_events
+SELECT
+  "u"."unit_id",
+  CAST('2026-01-03' AS DATE) AS "ds",
+  CAST(SUM("u"."count_59959d15") AS BIGINT) AS "count_59959d15"
+FROM (
+  SELECT
+    "u"."unit_id",
+    "u"."ds",
+    "u"."count_59959d15"
+  FROM "statsig_staging"."unit_day_metrics_123_events" AS "u"
+  WHERE
+    "u"."ds" <= CAST('2026-01-03' AS DATE)
+) AS "u"
+GROUP BY
+  "u"."unit_id";
 
 -- results: CreateTable results_123
 WITH "members" AS (
@@ -268,7 +284,13 @@ WITH "members" AS (
       "u"."unit_id",
       "u"."ds",
       CAST("u"."count_59959d15" AS DOUBLE) AS "a0"
-    FROM "statsig_staging"."unit_day_metrics_123_events" AS "u"
+    FROM (
+      SELECT
+        "u"."unit_id",
+        "u"."ds",
+        "u"."count_59959d15"
+      FROM "statsig_staging"."unit_day_metrics_123_events" AS "u"
+    ) AS "u"
   ) AS "u"
   JOIN "members" AS "m"
     ON "m"."unit_id" = "u"."unit_id"
@@ -302,7 +324,9 @@ WITH "members" AS (
     CAST("f"."crossover_at" AS DATE) AS "leaves_ds"
   FROM "statsig_staging"."first_exposures_123" AS "f"
   WHERE
-    "f"."crossover" AND FALSE
+    "f"."crossover"
+    AND FALSE
+    AND CAST("f"."crossover_at" AS DATE) > CAST('2026-01-01' AS DATE)
 ), "leaver_activity" AS (
   SELECT
     "l"."unit_id",
@@ -315,7 +339,13 @@ WITH "members" AS (
       "u"."unit_id",
       "u"."ds",
       CAST("u"."count_59959d15" AS DOUBLE) AS "a0"
-    FROM "statsig_staging"."unit_day_metrics_123_events" AS "u"
+    FROM (
+      SELECT
+        "u"."unit_id",
+        "u"."ds",
+        "u"."count_59959d15"
+      FROM "statsig_staging"."unit_day_metrics_123_events" AS "u"
+    ) AS "u"
   ) AS "u"
   JOIN "leavers" AS "l"
     ON "l"."unit_id" = "u"."unit_id" AND "u"."ds" < "l"."leaves_ds"

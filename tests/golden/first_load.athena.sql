@@ -215,37 +215,36 @@ FROM dense AS c;
 -- fills 2026-01-01
 -- the same with {'ds': '2026-01-02', 'day_start': '2026-01-02 00:00:00', 'day_end': '2026-01-03 00:00:00'}
 -- the same with {'ds': '2026-01-03', 'day_start': '2026-01-03 00:00:00', 'day_end': '2026-01-04 00:00:00'}
-WITH events AS (
+SELECT
+  e.unit_id,
+  e.ds,
+  NULLIF(COUNT(*) FILTER(WHERE
+    e.where_0dc0dabe), 0) AS count_59959d15,
+  NULLIF(COUNT(e.value_18aa0787) FILTER(WHERE
+    e.where_0dc0dabe), 0) AS records_usd_ebe8be74,
+  SUM(e.value_18aa0787) FILTER(WHERE
+    e.where_0dc0dabe) AS sum_usd_21961929,
+  SUM(e.value_18aa0787) AS sum_usd_6644efa2
+FROM (
   SELECT
     "s"."user_id" AS unit_id,
     "s"."ts" AS occurred_at,
     CAST('2026-01-01' AS DATE) AS ds,
     (
       "s"."kind" = 'purchase'
-    ) AS where_1,
+    ) AS where_0dc0dabe,
     CAST((
       (
         "s"."amount_cents" / 100.0
       )
-    ) AS DOUBLE) AS value_1
+    ) AS DOUBLE) AS value_18aa0787
   FROM "shop"."events" AS s
   WHERE
     (
       "s"."ts" >= CAST('2026-01-01 00:00:00' AS TIMESTAMP(6))
       AND "s"."ts" < CAST('2026-01-02 00:00:00' AS TIMESTAMP(6))
     )
-)
-SELECT
-  e.unit_id,
-  e.ds,
-  NULLIF(COUNT(*) FILTER(WHERE
-    e.where_1), 0) AS count_59959d15,
-  NULLIF(COUNT(e.value_1) FILTER(WHERE
-    e.where_1), 0) AS records_usd_ebe8be74,
-  SUM(e.value_1) FILTER(WHERE
-    e.where_1) AS sum_usd_21961929,
-  SUM(e.value_1) AS sum_usd_6644efa2
-FROM events AS e
+) AS e
 JOIN "statsig_staging"."first_exposures_123" AS f
   ON f.unit_id = e.unit_id AND e.occurred_at >= f.first_exposure
 GROUP BY
@@ -253,25 +252,31 @@ GROUP BY
   e.ds
 HAVING
   COUNT(*) FILTER(WHERE
-    e.where_1) > 0
-  OR COUNT(e.value_1) FILTER(WHERE
-    e.where_1) > 0
-  OR COUNT(e.value_1) FILTER(WHERE
-    e.where_1) > 0
-  OR COUNT(e.value_1) > 0;
+    e.where_0dc0dabe) > 0
+  OR COUNT(e.value_18aa0787) FILTER(WHERE
+    e.where_0dc0dabe) > 0
+  OR COUNT(e.value_18aa0787) FILTER(WHERE
+    e.where_0dc0dabe) > 0
+  OR COUNT(e.value_18aa0787) > 0;
 
 -- unit_day_metrics_visits: CreateTable unit_day_metrics_123_visits
 -- fills 2026-01-01
 -- the same with {'ds': '2026-01-02', 'day_start': '2026-01-02', 'day_end': '2026-01-03'}
 -- the same with {'ds': '2026-01-03', 'day_start': '2026-01-03', 'day_end': '2026-01-04'}
-WITH events AS (
+SELECT
+  e.unit_id,
+  e.ds,
+  NULLIF(COUNT(*) FILTER(WHERE
+    e.where_c3d28730), 0) AS count_b3dcc3bb,
+  SUM(e.value_ff3fee50) AS sum_seconds_402b9b31
+FROM (
   SELECT
     CAST("s"."user_id" AS VARCHAR) AS unit_id,
     CAST("s"."ds" AS TIMESTAMP(6)) AS occurred_at,
     CAST('2026-01-01' AS DATE) AS ds,
     (
       "s"."pages" > 1
-    ) AS where_1,
+    ) AS where_c3d28730,
     CASE
       WHEN IS_FINITE(CAST((
         "s"."seconds"
@@ -279,20 +284,13 @@ WITH events AS (
       THEN CAST((
         "s"."seconds"
       ) AS DOUBLE)
-    END AS value_1
+    END AS value_ff3fee50
   FROM "shop"."visits" AS s
   WHERE
     (
       "s"."ds" >= CAST('2026-01-01' AS DATE) AND "s"."ds" < CAST('2026-01-02' AS DATE)
     )
-)
-SELECT
-  e.unit_id,
-  e.ds,
-  NULLIF(COUNT(*) FILTER(WHERE
-    e.where_1), 0) AS count_b3dcc3bb,
-  SUM(e.value_1) AS sum_seconds_402b9b31
-FROM events AS e
+) AS e
 JOIN "statsig_staging"."first_exposures_123" AS f
   ON f.unit_id = e.unit_id AND e.ds >= f.first_exposure_ds
 GROUP BY
@@ -300,7 +298,49 @@ GROUP BY
   e.ds
 HAVING
   COUNT(*) FILTER(WHERE
-    e.where_1) > 0 OR COUNT(e.value_1) > 0;
+    e.where_c3d28730) > 0 OR COUNT(e.value_ff3fee50) > 0;
+
+-- unit_totals_events: CreateTable unit_totals_123_events
+SELECT
+  u.unit_id,
+  CAST('2026-01-03' AS DATE) AS ds,
+  SUM(u.count_59959d15) AS count_59959d15,
+  SUM(u.records_usd_ebe8be74) AS records_usd_ebe8be74,
+  SUM(u.sum_usd_21961929) AS sum_usd_21961929,
+  SUM(u.sum_usd_6644efa2) AS sum_usd_6644efa2
+FROM (
+  SELECT
+    u.unit_id,
+    u.ds,
+    u.count_59959d15,
+    u.records_usd_ebe8be74,
+    u.sum_usd_21961929,
+    u.sum_usd_6644efa2
+  FROM "statsig_staging"."unit_day_metrics_123_events" AS u
+  WHERE
+    u.ds <= CAST('2026-01-03' AS DATE)
+) AS u
+GROUP BY
+  u.unit_id;
+
+-- unit_totals_visits: CreateTable unit_totals_123_visits
+SELECT
+  u.unit_id,
+  CAST('2026-01-03' AS DATE) AS ds,
+  SUM(u.count_b3dcc3bb) AS count_b3dcc3bb,
+  SUM(u.sum_seconds_402b9b31) AS sum_seconds_402b9b31
+FROM (
+  SELECT
+    u.unit_id,
+    u.ds,
+    u.count_b3dcc3bb,
+    u.sum_seconds_402b9b31
+  FROM "statsig_staging"."unit_day_metrics_123_visits" AS u
+  WHERE
+    u.ds <= CAST('2026-01-03' AS DATE)
+) AS u
+GROUP BY
+  u.unit_id;
 
 -- results: CreateTable results_123
 WITH members AS (
@@ -344,7 +384,16 @@ WITH members AS (
         CAST(NULL AS DOUBLE) AS a3,
         CAST(u.sum_usd_21961929 AS DOUBLE) AS a4,
         CAST(u.sum_usd_6644efa2 AS DOUBLE) AS a5
-      FROM "statsig_staging"."unit_day_metrics_123_events" AS u
+      FROM (
+        SELECT
+          u.unit_id,
+          u.ds,
+          u.count_59959d15,
+          u.records_usd_ebe8be74,
+          u.sum_usd_21961929,
+          u.sum_usd_6644efa2
+        FROM "statsig_staging"."unit_day_metrics_123_events" AS u
+      ) AS u
       UNION ALL
       SELECT
         u.unit_id,
@@ -355,7 +404,14 @@ WITH members AS (
         CAST(u.sum_seconds_402b9b31 AS DOUBLE) AS a3,
         CAST(NULL AS DOUBLE) AS a4,
         CAST(NULL AS DOUBLE) AS a5
-      FROM "statsig_staging"."unit_day_metrics_123_visits" AS u
+      FROM (
+        SELECT
+          u.unit_id,
+          u.ds,
+          u.count_b3dcc3bb,
+          u.sum_seconds_402b9b31
+        FROM "statsig_staging"."unit_day_metrics_123_visits" AS u
+      ) AS u
     ) AS b
     GROUP BY
       b.unit_id,
@@ -493,7 +549,7 @@ WITH members AS (
     CAST(f.crossover_at AS DATE) AS leaves_ds
   FROM "statsig_staging"."first_exposures_123" AS f
   WHERE
-    f.crossover AND TRUE
+    f.crossover AND TRUE AND CAST(f.crossover_at AS DATE) > CAST('2026-01-01' AS DATE)
 ), leaver_activity AS (
   SELECT
     l.unit_id,
@@ -526,7 +582,16 @@ WITH members AS (
         CAST(NULL AS DOUBLE) AS a3,
         CAST(u.sum_usd_21961929 AS DOUBLE) AS a4,
         CAST(u.sum_usd_6644efa2 AS DOUBLE) AS a5
-      FROM "statsig_staging"."unit_day_metrics_123_events" AS u
+      FROM (
+        SELECT
+          u.unit_id,
+          u.ds,
+          u.count_59959d15,
+          u.records_usd_ebe8be74,
+          u.sum_usd_21961929,
+          u.sum_usd_6644efa2
+        FROM "statsig_staging"."unit_day_metrics_123_events" AS u
+      ) AS u
       UNION ALL
       SELECT
         u.unit_id,
@@ -537,7 +602,14 @@ WITH members AS (
         CAST(u.sum_seconds_402b9b31 AS DOUBLE) AS a3,
         CAST(NULL AS DOUBLE) AS a4,
         CAST(NULL AS DOUBLE) AS a5
-      FROM "statsig_staging"."unit_day_metrics_123_visits" AS u
+      FROM (
+        SELECT
+          u.unit_id,
+          u.ds,
+          u.count_b3dcc3bb,
+          u.sum_seconds_402b9b31
+        FROM "statsig_staging"."unit_day_metrics_123_visits" AS u
+      ) AS u
     ) AS b
     GROUP BY
       b.unit_id,

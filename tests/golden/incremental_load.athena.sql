@@ -277,39 +277,90 @@ SELECT
   ) AS cumulative_exposures
 FROM dense AS c;
 
+-- metric_rows_events: CreateTable metric_rows_123_events
+-- fills 2026-01-04
+SELECT
+  "s"."user_id" AS unit_id,
+  "s"."ts" AS occurred_at,
+  CAST('2026-01-04' AS DATE) AS ds,
+  (
+    "s"."kind" = 'purchase'
+  ) AS where_0dc0dabe,
+  CAST((
+    (
+      "s"."amount_cents" / 100.0
+    )
+  ) AS DOUBLE) AS value_18aa0787
+FROM "shop"."events" AS s
+WHERE
+  (
+    "s"."ts" >= CAST('2026-01-04 00:00:00' AS TIMESTAMP(6))
+    AND "s"."ts" < CAST('2026-01-05 00:00:00' AS TIMESTAMP(6))
+  );
+
+-- late_metric_rows_events: guard
+SELECT
+  MIN(l.from_ds) AS ds
+FROM (
+  SELECT
+    COALESCE(n.unit_id, p.unit_id) AS unit_id,
+    LEAST(
+      COALESCE(n.first_exposure_ds, p.first_exposure_ds),
+      COALESCE(p.first_exposure_ds, n.first_exposure_ds)
+    ) AS from_ds
+  FROM "statsig_staging"."first_exposures_123" AS n
+  FULL JOIN "statsig_staging"."first_exposures_123" FOR VERSION AS OF 4 AS p
+    ON p.unit_id = n.unit_id
+  WHERE
+    n.first_exposure IS NULL
+    OR p.first_exposure IS NULL
+    OR n.first_exposure <> p.first_exposure
+) AS l;
+
+-- late_metric_rows_events: ReplacePartitions metric_rows_123_events 2026-01-03
+-- fills 2026-01-03
+SELECT
+  "s"."user_id" AS unit_id,
+  "s"."ts" AS occurred_at,
+  CAST('2026-01-03' AS DATE) AS ds,
+  (
+    "s"."kind" = 'purchase'
+  ) AS where_0dc0dabe,
+  CAST((
+    (
+      "s"."amount_cents" / 100.0
+    )
+  ) AS DOUBLE) AS value_18aa0787
+FROM "shop"."events" AS s
+WHERE
+  (
+    "s"."ts" >= CAST('2026-01-03 00:00:00' AS TIMESTAMP(6))
+    AND "s"."ts" < CAST('2026-01-04 00:00:00' AS TIMESTAMP(6))
+  );
+
 -- unit_day_metrics_events: ReplacePartitions unit_day_metrics_123_events 2026-01-04
 -- fills 2026-01-04
-WITH events AS (
-  SELECT
-    "s"."user_id" AS unit_id,
-    "s"."ts" AS occurred_at,
-    CAST('2026-01-04' AS DATE) AS ds,
-    (
-      "s"."kind" = 'purchase'
-    ) AS where_1,
-    CAST((
-      (
-        "s"."amount_cents" / 100.0
-      )
-    ) AS DOUBLE) AS value_1
-  FROM "shop"."events" AS s
-  WHERE
-    (
-      "s"."ts" >= CAST('2026-01-04 00:00:00' AS TIMESTAMP(6))
-      AND "s"."ts" < CAST('2026-01-05 00:00:00' AS TIMESTAMP(6))
-    )
-)
 SELECT
   e.unit_id,
   e.ds,
   NULLIF(COUNT(*) FILTER(WHERE
-    e.where_1), 0) AS count_59959d15,
-  NULLIF(COUNT(e.value_1) FILTER(WHERE
-    e.where_1), 0) AS records_usd_ebe8be74,
-  SUM(e.value_1) FILTER(WHERE
-    e.where_1) AS sum_usd_21961929,
-  SUM(e.value_1) AS sum_usd_6644efa2
-FROM events AS e
+    e.where_0dc0dabe), 0) AS count_59959d15,
+  NULLIF(COUNT(e.value_18aa0787) FILTER(WHERE
+    e.where_0dc0dabe), 0) AS records_usd_ebe8be74,
+  SUM(e.value_18aa0787) FILTER(WHERE
+    e.where_0dc0dabe) AS sum_usd_21961929,
+  SUM(e.value_18aa0787) AS sum_usd_6644efa2
+FROM (
+  SELECT
+    m.unit_id,
+    m.occurred_at,
+    m.ds,
+    m.where_0dc0dabe,
+    m.value_18aa0787
+  FROM "statsig_staging"."metric_rows_123_events" AS m
+  WHERE
+    m.ds = CAST('2026-01-04' AS DATE)
+) AS e
 JOIN "statsig_staging"."first_exposures_123" AS f
   ON f.unit_id = e.unit_id AND e.occurred_at >= f.first_exposure
 GROUP BY
@@ -317,12 +368,12 @@ GROUP BY
   e.ds
 HAVING
   COUNT(*) FILTER(WHERE
-    e.where_1) > 0
-  OR COUNT(e.value_1) FILTER(WHERE
-    e.where_1) > 0
-  OR COUNT(e.value_1) FILTER(WHERE
-    e.where_1) > 0
-  OR COUNT(e.value_1) > 0;
+    e.where_0dc0dabe) > 0
+  OR COUNT(e.value_18aa0787) FILTER(WHERE
+    e.where_0dc0dabe) > 0
+  OR COUNT(e.value_18aa0787) FILTER(WHERE
+    e.where_0dc0dabe) > 0
+  OR COUNT(e.value_18aa0787) > 0;
 
 -- late_units_events: guard
 SELECT
@@ -354,37 +405,27 @@ SELECT
   n.sum_usd_21961929,
   n.sum_usd_6644efa2
 FROM (
-  WITH events AS (
-    SELECT
-      "s"."user_id" AS unit_id,
-      "s"."ts" AS occurred_at,
-      CAST('2026-01-03' AS DATE) AS ds,
-      (
-        "s"."kind" = 'purchase'
-      ) AS where_1,
-      CAST((
-        (
-          "s"."amount_cents" / 100.0
-        )
-      ) AS DOUBLE) AS value_1
-    FROM "shop"."events" AS s
-    WHERE
-      (
-        "s"."ts" >= CAST('2026-01-03 00:00:00' AS TIMESTAMP(6))
-        AND "s"."ts" < CAST('2026-01-04 00:00:00' AS TIMESTAMP(6))
-      )
-  )
   SELECT
     e.unit_id,
     e.ds,
     NULLIF(COUNT(*) FILTER(WHERE
-      e.where_1), 0) AS count_59959d15,
-    NULLIF(COUNT(e.value_1) FILTER(WHERE
-      e.where_1), 0) AS records_usd_ebe8be74,
-    SUM(e.value_1) FILTER(WHERE
-      e.where_1) AS sum_usd_21961929,
-    SUM(e.value_1) AS sum_usd_6644efa2
-  FROM events AS e
+      e.where_0dc0dabe), 0) AS count_59959d15,
+    NULLIF(COUNT(e.value_18aa0787) FILTER(WHERE
+      e.where_0dc0dabe), 0) AS records_usd_ebe8be74,
+    SUM(e.value_18aa0787) FILTER(WHERE
+      e.where_0dc0dabe) AS sum_usd_21961929,
+    SUM(e.value_18aa0787) AS sum_usd_6644efa2
+  FROM (
+    SELECT
+      m.unit_id,
+      m.occurred_at,
+      m.ds,
+      m.where_0dc0dabe,
+      m.value_18aa0787
+    FROM "statsig_staging"."metric_rows_123_events" AS m
+    WHERE
+      m.ds = CAST('2026-01-03' AS DATE)
+  ) AS e
   JOIN (
     SELECT
       f.unit_id,
@@ -414,12 +455,12 @@ FROM (
     e.ds
   HAVING
     COUNT(*) FILTER(WHERE
-      e.where_1) > 0
-    OR COUNT(e.value_1) FILTER(WHERE
-      e.where_1) > 0
-    OR COUNT(e.value_1) FILTER(WHERE
-      e.where_1) > 0
-    OR COUNT(e.value_1) > 0
+      e.where_0dc0dabe) > 0
+    OR COUNT(e.value_18aa0787) FILTER(WHERE
+      e.where_0dc0dabe) > 0
+    OR COUNT(e.value_18aa0787) FILTER(WHERE
+      e.where_0dc0dabe) > 0
+    OR COUNT(e.value_18aa0787) > 0
 ) AS n
 FULL JOIN (
   SELECT
@@ -447,37 +488,90 @@ FULL JOIN (
 ) AS o
   ON o.unit_id = n.unit_id AND o.ds = n.ds;
 
+-- metric_rows_visits: CreateTable metric_rows_123_visits
+-- fills 2026-01-04
+SELECT
+  CAST("s"."user_id" AS VARCHAR) AS unit_id,
+  CAST("s"."ds" AS TIMESTAMP(6)) AS occurred_at,
+  CAST('2026-01-04' AS DATE) AS ds,
+  (
+    "s"."pages" > 1
+  ) AS where_c3d28730,
+  CASE
+    WHEN IS_FINITE(CAST((
+      "s"."seconds"
+    ) AS DOUBLE))
+    THEN CAST((
+      "s"."seconds"
+    ) AS DOUBLE)
+  END AS value_ff3fee50
+FROM "shop"."visits" AS s
+WHERE
+  (
+    "s"."ds" >= CAST('2026-01-04' AS DATE) AND "s"."ds" < CAST('2026-01-05' AS DATE)
+  );
+
+-- late_metric_rows_visits: guard
+SELECT
+  MIN(l.from_ds) AS ds
+FROM (
+  SELECT
+    COALESCE(n.unit_id, p.unit_id) AS unit_id,
+    LEAST(
+      COALESCE(n.first_exposure_ds, p.first_exposure_ds),
+      COALESCE(p.first_exposure_ds, n.first_exposure_ds)
+    ) AS from_ds
+  FROM "statsig_staging"."first_exposures_123" AS n
+  FULL JOIN "statsig_staging"."first_exposures_123" FOR VERSION AS OF 4 AS p
+    ON p.unit_id = n.unit_id
+  WHERE
+    n.first_exposure IS NULL
+    OR p.first_exposure IS NULL
+    OR n.first_exposure <> p.first_exposure
+) AS l;
+
+-- late_metric_rows_visits: ReplacePartitions metric_rows_123_visits 2026-01-03
+-- fills 2026-01-03
+SELECT
+  CAST("s"."user_id" AS VARCHAR) AS unit_id,
+  CAST("s"."ds" AS TIMESTAMP(6)) AS occurred_at,
+  CAST('2026-01-03' AS DATE) AS ds,
+  (
+    "s"."pages" > 1
+  ) AS where_c3d28730,
+  CASE
+    WHEN IS_FINITE(CAST((
+      "s"."seconds"
+    ) AS DOUBLE))
+    THEN CAST((
+      "s"."seconds"
+    ) AS DOUBLE)
+  END AS value_ff3fee50
+FROM "shop"."visits" AS s
+WHERE
+  (
+    "s"."ds" >= CAST('2026-01-03' AS DATE) AND "s"."ds" < CAST('2026-01-04' AS DATE)
+  );
+
 -- unit_day_metrics_visits: ReplacePartitions unit_day_metrics_123_visits 2026-01-04
 -- fills 2026-01-04
-WITH events AS (
-  SELECT
-    CAST("s"."user_id" AS VARCHAR) AS unit_id,
-    CAST("s"."ds" AS TIMESTAMP(6)) AS occurred_at,
-    CAST('2026-01-04' AS DATE) AS ds,
-    (
-      "s"."pages" > 1
-    ) AS where_1,
-    CASE
-      WHEN IS_FINITE(CAST((
-        "s"."seconds"
-      ) AS DOUBLE))
-      THEN CAST((
-        "s"."seconds"
-      ) AS DOUBLE)
-    END AS value_1
-  FROM "shop"."visits" AS s
-  WHERE
-    (
-      "s"."ds" >= CAST('2026-01-04' AS DATE) AND "s"."ds" < CAST('2026-01-05' AS DATE)
-    )
-)
 SELECT
   e.unit_id,
   e.ds,
   NULLIF(COUNT(*) FILTER(WHERE
-    e.where_1), 0) AS count_b3dcc3bb,
-  SUM(e.value_1) AS sum_seconds_402b9b31
-FROM events AS e
+    e.where_c3d28730), 0) AS count_b3dcc3bb,
+  SUM(e.value_ff3fee50) AS sum_seconds_402b9b31
+FROM (
+  SELECT
+    m.unit_id,
+    m.occurred_at,
+    m.ds,
+    m.where_c3d28730,
+    m.value_ff3fee50
+  FROM "statsig_staging"."metric_rows_123_visits" AS m
+  WHERE
+    m.ds = CAST('2026-01-04' AS DATE)
+) AS e
 JOIN "statsig_staging"."first_exposures_123" AS f
   ON f.unit_id = e.unit_id AND e.ds >= f.first_exposure_ds
 GROUP BY
@@ -485,7 +579,7 @@ GROUP BY
   e.ds
 HAVING
   COUNT(*) FILTER(WHERE
-    e.where_1) > 0 OR COUNT(e.value_1) > 0;
+    e.where_c3d28730) > 0 OR COUNT(e.value_ff3fee50) > 0;
 
 -- late_units_visits: guard
 SELECT
@@ -515,35 +609,23 @@ SELECT
   n.count_b3dcc3bb,
   n.sum_seconds_402b9b31
 FROM (
-  WITH events AS (
-    SELECT
-      CAST("s"."user_id" AS VARCHAR) AS unit_id,
-      CAST("s"."ds" AS TIMESTAMP(6)) AS occurred_at,
-      CAST('2026-01-03' AS DATE) AS ds,
-      (
-        "s"."pages" > 1
-      ) AS where_1,
-      CASE
-        WHEN IS_FINITE(CAST((
-          "s"."seconds"
-        ) AS DOUBLE))
-        THEN CAST((
-          "s"."seconds"
-        ) AS DOUBLE)
-      END AS value_1
-    FROM "shop"."visits" AS s
-    WHERE
-      (
-        "s"."ds" >= CAST('2026-01-03' AS DATE) AND "s"."ds" < CAST('2026-01-04' AS DATE)
-      )
-  )
   SELECT
     e.unit_id,
     e.ds,
     NULLIF(COUNT(*) FILTER(WHERE
-      e.where_1), 0) AS count_b3dcc3bb,
-    SUM(e.value_1) AS sum_seconds_402b9b31
-  FROM events AS e
+      e.where_c3d28730), 0) AS count_b3dcc3bb,
+    SUM(e.value_ff3fee50) AS sum_seconds_402b9b31
+  FROM (
+    SELECT
+      m.unit_id,
+      m.occurred_at,
+      m.ds,
+      m.where_c3d28730,
+      m.value_ff3fee50
+    FROM "statsig_staging"."metric_rows_123_visits" AS m
+    WHERE
+      m.ds = CAST('2026-01-03' AS DATE)
+  ) AS e
   JOIN (
     SELECT
       f.unit_id,
@@ -573,7 +655,7 @@ FROM (
     e.ds
   HAVING
     COUNT(*) FILTER(WHERE
-      e.where_1) > 0 OR COUNT(e.value_1) > 0
+      e.where_c3d28730) > 0 OR COUNT(e.value_ff3fee50) > 0
 ) AS n
 FULL JOIN (
   SELECT
@@ -600,6 +682,48 @@ FULL JOIN (
     m.ds = CAST('2026-01-03' AS DATE)
 ) AS o
   ON o.unit_id = n.unit_id AND o.ds = n.ds;
+
+-- unit_totals_events: Replace unit_totals_123_events
+SELECT
+  u.unit_id,
+  CAST('2026-01-04' AS DATE) AS ds,
+  SUM(u.count_59959d15) AS count_59959d15,
+  SUM(u.records_usd_ebe8be74) AS records_usd_ebe8be74,
+  SUM(u.sum_usd_21961929) AS sum_usd_21961929,
+  SUM(u.sum_usd_6644efa2) AS sum_usd_6644efa2
+FROM (
+  SELECT
+    u.unit_id,
+    u.ds,
+    u.count_59959d15,
+    u.records_usd_ebe8be74,
+    u.sum_usd_21961929,
+    u.sum_usd_6644efa2
+  FROM "statsig_staging"."unit_day_metrics_123_events" AS u
+  WHERE
+    u.ds <= CAST('2026-01-04' AS DATE)
+) AS u
+GROUP BY
+  u.unit_id;
+
+-- unit_totals_visits: Replace unit_totals_123_visits
+SELECT
+  u.unit_id,
+  CAST('2026-01-04' AS DATE) AS ds,
+  SUM(u.count_b3dcc3bb) AS count_b3dcc3bb,
+  SUM(u.sum_seconds_402b9b31) AS sum_seconds_402b9b31
+FROM (
+  SELECT
+    u.unit_id,
+    u.ds,
+    u.count_b3dcc3bb,
+    u.sum_seconds_402b9b31
+  FROM "statsig_staging"."unit_day_metrics_123_visits" AS u
+  WHERE
+    u.ds <= CAST('2026-01-04' AS DATE)
+) AS u
+GROUP BY
+  u.unit_id;
 
 -- results: Replace results_123
 WITH members AS (
@@ -647,7 +771,16 @@ WITH members AS (
         CAST(NULL AS DOUBLE) AS a3,
         CAST(u.sum_usd_21961929 AS DOUBLE) AS a4,
         CAST(u.sum_usd_6644efa2 AS DOUBLE) AS a5
-      FROM "statsig_staging"."unit_day_metrics_123_events" AS u
+      FROM (
+        SELECT
+          u.unit_id,
+          u.ds,
+          u.count_59959d15,
+          u.records_usd_ebe8be74,
+          u.sum_usd_21961929,
+          u.sum_usd_6644efa2
+        FROM "statsig_staging"."unit_day_metrics_123_events" AS u
+      ) AS u
       UNION ALL
       SELECT
         u.unit_id,
@@ -658,7 +791,14 @@ WITH members AS (
         CAST(u.sum_seconds_402b9b31 AS DOUBLE) AS a3,
         CAST(NULL AS DOUBLE) AS a4,
         CAST(NULL AS DOUBLE) AS a5
-      FROM "statsig_staging"."unit_day_metrics_123_visits" AS u
+      FROM (
+        SELECT
+          u.unit_id,
+          u.ds,
+          u.count_b3dcc3bb,
+          u.sum_seconds_402b9b31
+        FROM "statsig_staging"."unit_day_metrics_123_visits" AS u
+      ) AS u
     ) AS b
     GROUP BY
       b.unit_id,
@@ -804,7 +944,7 @@ WITH members AS (
     CAST(f.crossover_at AS DATE) AS leaves_ds
   FROM "statsig_staging"."first_exposures_123" AS f
   WHERE
-    f.crossover AND TRUE
+    f.crossover AND TRUE AND CAST(f.crossover_at AS DATE) > CAST('2026-01-03' AS DATE)
 ), leaver_activity AS (
   SELECT
     l.unit_id,
@@ -837,7 +977,16 @@ WITH members AS (
         CAST(NULL AS DOUBLE) AS a3,
         CAST(u.sum_usd_21961929 AS DOUBLE) AS a4,
         CAST(u.sum_usd_6644efa2 AS DOUBLE) AS a5
-      FROM "statsig_staging"."unit_day_metrics_123_events" AS u
+      FROM (
+        SELECT
+          u.unit_id,
+          u.ds,
+          u.count_59959d15,
+          u.records_usd_ebe8be74,
+          u.sum_usd_21961929,
+          u.sum_usd_6644efa2
+        FROM "statsig_staging"."unit_day_metrics_123_events" AS u
+      ) AS u
       UNION ALL
       SELECT
         u.unit_id,
@@ -848,7 +997,14 @@ WITH members AS (
         CAST(u.sum_seconds_402b9b31 AS DOUBLE) AS a3,
         CAST(NULL AS DOUBLE) AS a4,
         CAST(NULL AS DOUBLE) AS a5
-      FROM "statsig_staging"."unit_day_metrics_123_visits" AS u
+      FROM (
+        SELECT
+          u.unit_id,
+          u.ds,
+          u.count_b3dcc3bb,
+          u.sum_seconds_402b9b31
+        FROM "statsig_staging"."unit_day_metrics_123_visits" AS u
+      ) AS u
     ) AS b
     GROUP BY
       b.unit_id,
@@ -1210,7 +1366,7 @@ WHERE
   OR NOT z.group_id IN (
     SELECT DISTINCT
       p.group_id
-    FROM "statsig_staging"."results_123" FOR VERSION AS OF 8 AS p
+    FROM "statsig_staging"."results_123" FOR VERSION AS OF 10 AS p
   )
 UNION ALL
 SELECT
@@ -1230,7 +1386,7 @@ SELECT
   p.denominator_total,
   p.denominator_total_squares,
   p.numerator_denominator_product
-FROM "statsig_staging"."results_123" FOR VERSION AS OF 8 AS p
+FROM "statsig_staging"."results_123" FOR VERSION AS OF 10 AS p
 WHERE
   p.ds < CAST('2026-01-03' AS DATE)
   AND p.group_id IN (

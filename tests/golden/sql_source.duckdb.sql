@@ -209,19 +209,25 @@ FROM "dense" AS "c";
 
 -- unit_day_metrics_events: CreateTable unit_day_metrics_123_events
 -- fills 2026-01-01, 2026-01-02, 2026-01-03
-WITH "events" AS (
+SELECT
+  "e"."unit_id",
+  "e"."ds",
+  NULLIF(COUNT(*) FILTER(WHERE
+    "e"."where_0dc0dabe"), 0) AS "count_59959d15",
+  SUM("e"."value_18aa0787") AS "sum_usd_6644efa2"
+FROM (
   SELECT
     "s"."user_id" AS "unit_id",
     "s"."ts" AS "occurred_at",
     CAST("s"."ts" AS DATE) AS "ds",
     (
       "s"."kind" = 'purchase'
-    ) AS "where_1",
+    ) AS "where_0dc0dabe",
     CAST((
       (
         "s"."amount_cents" / 100.0e0
       )
-    ) AS DOUBLE) AS "value_1"
+    ) AS DOUBLE) AS "value_18aa0787"
   FROM (
     WITH "numbered" AS (
       SELECT
@@ -248,14 +254,7 @@ WITH "events" AS (
       "s"."ts" >= CAST('2026-01-01 00:00:00' AS TIMESTAMP)
       AND "s"."ts" < CAST('2026-01-04 00:00:00' AS TIMESTAMP)
     )
-)
-SELECT
-  "e"."unit_id",
-  "e"."ds",
-  NULLIF(COUNT(*) FILTER(WHERE
-    "e"."where_1"), 0) AS "count_59959d15",
-  SUM("e"."value_1") AS "sum_usd_6644efa2"
-FROM "events" AS "e"
+) AS "e"
 JOIN "statsig_staging"."first_exposures_123" AS "f"
   ON "f"."unit_id" = "e"."unit_id" AND "e"."occurred_at" >= "f"."first_exposure"
 GROUP BY
@@ -263,7 +262,27 @@ GROUP BY
   "e"."ds"
 HAVING
   COUNT(*) FILTER(WHERE
-    "e"."where_1") > 0 OR COUNT("e"."value_1") > 0;
+    "e"."where_0dc0dabe") > 0
+  OR COUNT("e"."value_18aa0787") > 0;
+
+-- unit_totals_events: CreateTable unit_totals_123_events
+SELECT
+  "u"."unit_id",
+  CAST('2026-01-01' AS DATE) AS "ds",
+  CAST(SUM("u"."count_59959d15") AS BIGINT) AS "count_59959d15",
+  SUM("u"."sum_usd_6644efa2") AS "sum_usd_6644efa2"
+FROM (
+  SELECT
+    "u"."unit_id",
+    "u"."ds",
+    "u"."count_59959d15",
+    "u"."sum_usd_6644efa2"
+  FROM "statsig_staging"."unit_day_metrics_123_events" AS "u"
+  WHERE
+    "u"."ds" <= CAST('2026-01-01' AS DATE)
+) AS "u"
+GROUP BY
+  "u"."unit_id";
 
 -- results: CreateTable results_123
 WITH "members" AS (
@@ -289,7 +308,14 @@ WITH "members" AS (
       "u"."ds",
       CAST("u"."count_59959d15" AS DOUBLE) AS "a0",
       CAST("u"."sum_usd_6644efa2" AS DOUBLE) AS "a1"
-    FROM "statsig_staging"."unit_day_metrics_123_events" AS "u"
+    FROM (
+      SELECT
+        "u"."unit_id",
+        "u"."ds",
+        "u"."count_59959d15",
+        "u"."sum_usd_6644efa2"
+      FROM "statsig_staging"."unit_day_metrics_123_events" AS "u"
+    ) AS "u"
   ) AS "u"
   JOIN "members" AS "m"
     ON "m"."unit_id" = "u"."unit_id"
@@ -333,7 +359,9 @@ WITH "members" AS (
     CAST("f"."crossover_at" AS DATE) AS "leaves_ds"
   FROM "statsig_staging"."first_exposures_123" AS "f"
   WHERE
-    "f"."crossover" AND TRUE
+    "f"."crossover"
+    AND TRUE
+    AND CAST("f"."crossover_at" AS DATE) > CAST('2026-01-01' AS DATE)
 ), "leaver_activity" AS (
   SELECT
     "l"."unit_id",
@@ -348,7 +376,14 @@ WITH "members" AS (
       "u"."ds",
       CAST("u"."count_59959d15" AS DOUBLE) AS "a0",
       CAST("u"."sum_usd_6644efa2" AS DOUBLE) AS "a1"
-    FROM "statsig_staging"."unit_day_metrics_123_events" AS "u"
+    FROM (
+      SELECT
+        "u"."unit_id",
+        "u"."ds",
+        "u"."count_59959d15",
+        "u"."sum_usd_6644efa2"
+      FROM "statsig_staging"."unit_day_metrics_123_events" AS "u"
+    ) AS "u"
   ) AS "u"
   JOIN "leavers" AS "l"
     ON "l"."unit_id" = "u"."unit_id" AND "u"."ds" < "l"."leaves_ds"

@@ -166,7 +166,7 @@ UNITS = table()
 BY_DAY = table(name="unit_days", partitioned=True)
 
 
-def batch(target: Table, *rows: Row, deleted: Sequence[bool] | None = None) -> Batch:
+def batch(target: Table, *rows: Row, deleted: Sequence[bool | None] | None = None) -> Batch:
     """Return a statement whose outcome is some rows; with ``deleted``, those of a merge."""
     kinds: list[tuple[str, str]] = [(column.name, column.type) for column in target.columns]
     if deleted is not None:
@@ -497,6 +497,16 @@ def test_a_merge_deletes_what_is_not_there(bench: Bench) -> None:
     bench.write(merge(UNITS, deleted=[("z", None, None)]))
 
     assert bench.rows(UNITS) == [A]
+
+
+def test_a_merge_row_that_does_not_say_whether_it_is_deleted(bench: Bench) -> None:
+    """It updates the row of its key, or is a new one; it neither removes its key nor vanishes."""
+    bench.write(create(UNITS, A, B))
+    rows = batch(UNITS, ("a", day(2), 7), C, deleted=[None, None])
+
+    bench.write(Merge(target=UNITS, keys=("unit_id",), deleted="is_deleted", batches=(rows,)))
+
+    assert bench.rows(UNITS) == [("a", day(2), 7), B, C]
 
 
 def test_keys_of_a_merge_are_taken_together(bench: Bench) -> None:
@@ -882,6 +892,32 @@ def test_rows_that_are_put_carry_the_tag_of_their_load(bench: Bench) -> None:
     assert bench.rows(UNITS) == [A, B]
 
 
+def test_rows_are_swapped_in_where_the_table_is_as_expected(bench: Bench) -> None:
+    """None stands for a table that is not there; what is refused leaves nothing."""
+    swap = bench.warehouse.swap_rows
+
+    assert swap(UNITS, None, appended(UNITS, A), STAMP, replace=False)
+    first = bench.warehouse.version(UNITS)
+    assert not swap(UNITS, None, appended(UNITS, C), STAMP, replace=False)
+    assert swap(UNITS, first, appended(UNITS, B), STAMP, replace=False)
+    assert not swap(UNITS, first, appended(UNITS, C), STAMP, replace=True)
+
+    assert bench.rows(UNITS) == [A, B]
+    assert bench.commits(UNITS) == (2, 2)
+    assert swap(UNITS, bench.warehouse.version(UNITS), appended(UNITS, C), STAMP, replace=True)
+    assert bench.rows(UNITS) == [C]
+
+
+def test_a_table_of_the_project_lies_beside_the_experiments(bench: Bench) -> None:
+    """Its folder is its own name."""
+    table = replace(UNITS, name=TableName(catalog="jobs", folder="jobs"), experiment_id="")
+
+    made = bench.warehouse.put_rows(table, appended(table, A), STAMP, replace=False)
+
+    assert "/statsig/jobs/metadata/" in made.metadata_location
+    assert bench.rows(table) == [A]
+
+
 def test_the_size_of_a_version(bench: Bench) -> None:
     """Rows, bytes and files of the current version, or of an earlier one."""
     old = bench.made(create(BY_DAY, A, B, C))
@@ -949,6 +985,9 @@ FOREIGN: Mapping[str, Callable[[Warehouse, TableVersion], object]] = {
     "append": lambda warehouse, _: warehouse.put_rows(
         UNITS, appended(UNITS, A), STAMP, replace=False
     ),
+    "swap": lambda warehouse, version: warehouse.swap_rows(
+        UNITS, version, appended(UNITS, A), STAMP, replace=False
+    ),
     "put": lambda warehouse, _: warehouse.put_rows(UNITS, appended(UNITS, A), STAMP, replace=True),
     "restore": lambda warehouse, version: warehouse.restore(UNITS, version),
     "version": lambda warehouse, _: warehouse.version(UNITS),
@@ -1009,6 +1048,21 @@ def test_a_question_that_cannot_be_answered_is_refused(bench: Bench, name: str) 
 
     with pytest.raises(WarehouseError):
         bench.warehouse.fetch(BROKEN[name][0])
+
+
+def test_a_table_that_somebody_else_changes_meanwhile(bench: Bench) -> None:
+    """The write says so and commits nothing; run again, it succeeds."""
+    bench.write(create(UNITS, A, B))
+
+    def meddle(_done: int, _all: int) -> None:
+        bench.seen(UNITS).delete("unit_id = 'b'")
+
+    with pytest.raises(StepFailedError, match=r"another process changed the table.*run again"):
+        bench.warehouse.write(merge(UNITS, C), STAMP, meddle)
+
+    assert bench.rows(UNITS) == [A]
+    bench.write(merge(UNITS, C))
+    assert bench.rows(UNITS) == [A, C]
 
 
 def test_a_table_is_read_while_it_is_written(bench: Bench) -> None:

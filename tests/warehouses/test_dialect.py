@@ -514,8 +514,14 @@ def test_refuses_what_athena_refuses_for_its_types(sql: str, name: str) -> None:
     ],
 )
 def test_refuses_types_at_run_time(duck: duckdb.DuckDBPyConnection, sql: str) -> None:
-    """Without a schema the same is refused by DuckDB, before a wrong answer."""
-    with pytest.raises(duckdb.Error, match=r"TYPE_MISMATCH|No function matches|Cannot mix"):
+    """Without a schema the same is refused by DuckDB, before a wrong answer.
+
+    DuckDB 2.0.1 compares before it looks at the guard, and cannot make a number of the text.
+    """
+    refusals = (
+        r"TYPE_MISMATCH|No function matches|Cannot mix|Could not convert string 'abc' to INT32"
+    )
+    with pytest.raises(duckdb.Error, match=refusals):
         run(duck, sql, {})
 
 

@@ -5,9 +5,16 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import os
 from typing import TYPE_CHECKING
 
 import duckdb
+from pyiceberg.exceptions import (
+    CommitFailedException,
+    CommitStateUnknownException,
+    ValidationException,
+)
+from sqlalchemy.exc import SQLAlchemyError
 
 from statsig_staging.errors import SourceFileError, StepFailedError, WarehouseError
 from statsig_staging.warehouses.local import dialect
@@ -19,9 +26,10 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def mapped_errors() -> Iterator[None]:
-    """Turn errors of DuckDB and of the file system into the library's own."""
+    """Turn errors of DuckDB, of pyiceberg's commits and of the file system into the library's own."""
     try:
-        yield
+        with _commit_errors():
+            yield
     except (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException) as error:
         raise WarehouseError(said(error)) from error
     except duckdb.OutOfMemoryException as error:
@@ -47,13 +55,33 @@ def mapped_errors() -> Iterator[None]:
         raise StepFailedError(f"{error.filename or 'warehouse'}: {what}") from error
 
 
+@contextlib.contextmanager
+def _commit_errors() -> Iterator[None]:
+    try:
+        yield
+    except SQLAlchemyError as error:
+        cause = said(getattr(error, "orig", None) or error)
+        full = "the disk is full: " if "disk is full" in cause else ""
+        raise StepFailedError(f"{full}the catalog was not changed: {cause}") from error
+    except (CommitFailedException, ValidationException) as error:
+        raise StepFailedError(
+            f"another process changed the table meanwhile: {said(error)}; "
+            "nothing of this step was committed, run again"
+        ) from error
+    except CommitStateUnknownException as error:
+        raise StepFailedError(
+            f"the catalog did not say whether the commit succeeded: {said(error)}; "
+            "run again, which repairs the table either way"
+        ) from error
+
+
 def said(error: Exception) -> str:
     """Return what a driver said, on one line and without the statement that it quotes."""
     return " ".join(str(error).split()).split(" LINE 1: ")[0]
 
 
 def prepared(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
-    """Return a connection, or a cursor of one, with the macros that translated SQL calls."""
+    """Return a connection with the macros that translated SQL calls; its cursors share them."""
     for macro in dialect.MACROS:
         connection.execute(macro)
     return connection
@@ -62,6 +90,26 @@ def prepared(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection
 @contextlib.contextmanager
 def locked(place: Path) -> Iterator[None]:
     """Hold a lock between processes for the length of a ``with`` block; it ends with the process."""
-    with place.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    while True:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with place.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if _is_still_at(place, file.fileno()):
+                yield
+                return
+
+
+def _is_still_at(place: Path, descriptor: int) -> bool:
+    """Return whether an open file is the one that lies at a path; it may have been removed."""
+    held = os.fstat(descriptor)
+    try:
+        found = place.stat()
+    except FileNotFoundError:
+        return False
+    return (found.st_dev, found.st_ino) == (held.st_dev, held.st_ino)
+
+
+def overwrite(place: Path, data: bytes) -> None:
+    """Write over a file's bytes where they lie, at once; it takes no more room than it has."""
+    with place.open("r+b", buffering=0) as file:
+        file.write(data)

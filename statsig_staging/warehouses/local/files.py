@@ -147,8 +147,13 @@ _DUCKDB_TYPES = {
 
 
 def duckdb_type(name: str) -> str:
-    """Return the Athena type of a DuckDB type."""
-    return _DUCKDB_TYPES.get(name, name.lower())
+    """Return the Athena type of a DuckDB type; one with parts keeps the names of these as they are."""
+    return _DUCKDB_TYPES.get(name, name if is_nested(name) else name.lower())
+
+
+def is_nested(kind: str) -> bool:
+    """Return whether a type that was told from NDJSON has parts."""
+    return kind.startswith(("STRUCT(", "MAP(")) or kind.endswith("]")
 
 
 def normal_type(kind: str) -> str:
@@ -190,7 +195,9 @@ def table_function(
     kind: str,
     *,
     folders: Mapping[str, str] | None = None,
+    field_ids: Mapping[str, tuple[int, str]] | None = None,
     delimiter: str = ",",
+    columns: Mapping[str, str] | None = None,
 ) -> exp.Table:
     """Return the DuckDB table function that reads files of one format.
 
@@ -198,12 +205,19 @@ def table_function(
         paths: The files.
         kind: ``parquet``, ``csv`` or ``json``; the columns of a CSV file are all text.
         folders: Columns from ``key=value`` folders → type.
+        field_ids: Column → Iceberg field id and Athena type, to read Parquet files by.
         delimiter: The delimiter of CSV files.
+        columns: Key of NDJSON files → DuckDB type to read it as.
     """
     options: dict[str, exp.Expr] = {"hive_partitioning": exp.convert(bool(folders))}
     if folders:
         options["hive_types"] = _struct(folders)
-    if len(paths) > 1:
+    if field_ids:
+        options["schema"] = by_field_id(
+            (number, name, exp.DataType.build(kind, dialect="athena").sql("duckdb"))
+            for name, (number, kind) in field_ids.items()
+        )
+    elif len(paths) > 1 and kind != "json":
         options["union_by_name"] = exp.true()
     if kind == "csv":
         options |= {
@@ -221,7 +235,7 @@ def table_function(
         options |= {
             "format": exp.Literal.string("newline_delimited"),
             "records": exp.Literal.string("true"),
-            "sample_size": exp.Literal.number(-1),
+            "columns": _named_types(columns or {}),
         }
     return call(_READERS[kind], paths, options)
 
@@ -233,14 +247,46 @@ def call(function: str, paths: Sequence[str], options: Mapping[str, exp.Expr]) -
     return exp.Table(this=exp.Anonymous(this=function, expressions=[listed, *named]))
 
 
+def by_field_id(fields: Iterable[tuple[int, str, str]]) -> exp.Expr:
+    """Return the map that has DuckDB read columns by field id, those a file lacks as null.
+
+    Args:
+        fields: Field id, name and DuckDB type of each column.
+    """
+    entries = [
+        exp.PropertyEQ(
+            this=exp.Literal.number(number),
+            expression=exp.Struct(
+                expressions=[
+                    exp.PropertyEQ(this=exp.to_identifier(key), expression=value)
+                    for key, value in (
+                        ("name", exp.Literal.string(name)),
+                        ("type", exp.Literal.string(kind)),
+                        ("default_value", exp.null()),
+                    )
+                ]
+            ),
+        )
+        for number, name, kind in fields
+    ]
+    return exp.ToMap(this=exp.Struct(expressions=entries))
+
+
 def _struct(types: Mapping[str, str]) -> exp.Expr:
+    return _named_types(
+        {
+            name: exp.DataType.build(kind, dialect="athena").sql("duckdb")
+            for name, kind in types.items()
+        }
+    )
+
+
+def _named_types(types: Mapping[str, str]) -> exp.Expr:
+    """Return names with their DuckDB types, as the options of table functions take them."""
     return exp.Struct(
         expressions=[
             exp.PropertyEQ(
-                this=exp.to_identifier(name, quoted=True),
-                expression=exp.Literal.string(
-                    exp.DataType.build(kind, dialect="athena").sql("duckdb")
-                ),
+                this=exp.to_identifier(name, quoted=True), expression=exp.Literal.string(kind)
             )
             for name, kind in types.items()
         ]
@@ -249,11 +295,13 @@ def _struct(types: Mapping[str, str]) -> exp.Expr:
 
 @dataclass(frozen=True, slots=True)
 class _Alike:
-    """Files that one table function can read: one format, the same columns from folders."""
+    """Files that one table function can read: one format, the same columns from folders, keys spelt alike."""
 
     kind: str
     folders: tuple[str, ...]
     delimiter: str
+    keys: tuple[tuple[str, str], ...]
+    field_ids: tuple[tuple[str, int], ...]
     files: list[SourceFile] = field(default_factory=list)
 
 
@@ -262,14 +310,20 @@ def source_relation(
 ) -> exp.Query:
     """Return the SELECT that reads ``files`` with the columns of the whole source.
 
-    A column that these files lack is null; one that they hold in another type is cast.
+    A column that these files lack is null; one that they hold in another type is cast. Files without
+    rows are not opened.
     """
-    if not files:
+    filled = [file for file in files if file.rows]
+    if not filled:
         return _empty(columns)
-    groups: dict[tuple[str, tuple[str, ...], str], _Alike] = {}
-    for file in files:
-        folders = tuple(sorted(folder_columns(Path(file.path), root)))
-        key = (file_format(file.path), folders, file.delimiter)
+    groups: dict[tuple[object, ...], _Alike] = {}
+    for file in filled:
+        folders: tuple[str, ...] = ()
+        if not file.field_ids:
+            folders = tuple(sorted(folder_columns(Path(file.path), root)))
+        keys = tuple(sorted(file.keys.items()))
+        ids = tuple(sorted(file.field_ids.items()))
+        key = ("parquet" if ids else file_format(file.path), folders, file.delimiter, keys, ids)
         groups.setdefault(key, _Alike(*key)).files.append(file)
     selects = [_select(group, columns) for group in groups.values()]
     query: exp.Query = selects[0]
@@ -286,18 +340,25 @@ def _empty(columns: Mapping[str, str]) -> exp.Query:
 
 
 def _select(group: _Alike, columns: Mapping[str, str]) -> exp.Select:
-    natural = _natural_types(group)
+    natural = _natural_types(group, columns)
     folders = {name: columns[name] for name in group.folders}
+    spelt = dict(group.keys)
     reader = table_function(
         [file.path for file in group.files],
         group.kind,
         folders={name: _sql_type(kind) for name, kind in folders.items()},
+        field_ids={name: (number, natural[name]) for name, number in group.field_ids},
         delimiter=group.delimiter,
+        columns={
+            key: kind if is_nested(kind) else "VARCHAR"
+            for name, kind in natural.items()
+            if (key := spelt.get(name, name)) and name not in folders
+        },
     )
     projections = []
     for name, kind in columns.items():
-        column: exp.Expr = exp.column(name, quoted=True)
-        if name not in natural:
+        column: exp.Expr = exp.column(spelt.get(name, name), quoted=True)
+        if name not in natural or (natural[name] == "unknown" and name not in folders):
             column = _cast(exp.null(), kind)
         elif name not in folders and natural[name] != kind:
             column = _cast(column, kind)
@@ -305,18 +366,23 @@ def _select(group: _Alike, columns: Mapping[str, str]) -> exp.Select:
     return exp.select(*projections, copy=False).from_(reader, copy=False)
 
 
-def _natural_types(group: _Alike) -> dict[str, str]:
-    """Return the types under which DuckDB reads the files' columns."""
+def _natural_types(group: _Alike, columns: Mapping[str, str]) -> dict[str, str]:
+    """Return the types under which DuckDB reads the files' columns: text, where it reads text."""
     kinds: dict[str, set[str]] = {}
     for file in group.files:
         for name, kind in file.columns.items():
-            kinds.setdefault(name, set()).add("varchar" if group.kind == "csv" else kind)
+            whole = group.kind == "json" and is_nested(columns[name])
+            is_text = group.kind != "parquet" and not whole
+            kinds.setdefault(name, set()).add("varchar" if is_text else kind)
     return {
         name: next(iter(found)) if len(found) == 1 else "mixed" for name, found in kinds.items()
     }
 
 
 def _cast(node: exp.Expr, kind: str) -> exp.Expr:
+    """Return a value as one of a column's type; where nothing is known of that, it is null and fits any."""
+    if kind == "unknown":
+        return exp.null()
     return exp.cast(node, exp.DataType.build(_sql_type(kind), dialect="athena", udt=True))
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -14,15 +13,17 @@ import pyarrow.parquet as pq
 from sqlglot import exp
 
 from statsig_staging.errors import SourceFileError
-from statsig_staging.sources import SourceFile
-from statsig_staging.warehouses.local import files
+from statsig_staging.warehouses.local import files, ndjson
 from statsig_staging.warehouses.local.drivers import said
+from statsig_staging.warehouses.local.stamps import check_file, files_of, stamped, still
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from statsig_staging.config import Partition
     from statsig_staging.plan import Batch
+    from statsig_staging.sources import SourceFile
     from statsig_staging.warehouses.base import Sighting
 
 
@@ -36,27 +37,41 @@ class _Glance:
     column_bytes: Mapping[str, int]
     span: tuple[date, date] | None = None
     delimiter: str = ""
+    keys: Mapping[str, str] = field(default_factory=dict)
 
 
 def observe_file(
-    path: Path, sighting: Sighting, root: Path, connection: duckdb.DuckDBPyConnection
+    path: Path,
+    before: SourceFile | None,
+    sighting: Sighting,
+    root: Path,
+    connection: duckdb.DuckDBPyConnection,
+    seen_ns: int,
 ) -> SourceFile:
-    """Return what one source file holds.
+    """Return what one source file holds; one that is still as it was is not opened.
 
     A Parquet file is known by its footer; its rows are read only where the footer cannot tell their days.
+
+    Args:
+        path: The file.
+        before: What is known of it from an earlier look, if anything is.
+        sighting: What is looked at, and how its days are told.
+        root: The project folder, below which ``key=value`` folders are columns.
+        connection: Where rows are read.
+        seen_ns: The time, nanoseconds since 1970.
 
     Raises:
         SourceFileError: If the file cannot be read.
     """
     folders = files.folder_columns(path, root)
     try:
-        stat = path.stat()
+        same = still(path, before, seen_ns) if before is not None else None
+        if same is not None:
+            return same
+        found = stamped(path, seen_ns)
         glance = _glance(path, sighting, connection)
-        file = SourceFile(
-            path=str(path),
-            size=stat.st_size,
-            modified_ns=stat.st_mtime_ns,
-            changed_ns=stat.st_ctime_ns,
+        file = replace(
+            found,
             rows=glance.rows,
             columns={
                 **glance.columns,
@@ -65,8 +80,9 @@ def observe_file(
             nulls=glance.nulls,
             column_bytes=glance.column_bytes,
             delimiter=glance.delimiter,
+            keys=glance.keys,
         )
-        days, misplaced = _days(file, glance.span, sighting, folders, connection, root)
+        days, misplaced = days_of(file, glance.span, sighting, folders, connection, root)
     except (duckdb.Error, pa.ArrowException, OSError) as error:
         raise SourceFileError(f"{path}: cannot be read: {_reason(error)}") from error
     return replace(file, days=days, misplaced=misplaced)
@@ -77,33 +93,6 @@ _LONGEST_REASON = 400
 
 def _reason(error: Exception) -> str:
     return said(error)[:_LONGEST_REASON] or type(error).__name__
-
-
-def is_untouched(path: Path, before: SourceFile) -> bool:
-    """Return whether a file is still the one that was looked at."""
-    stat = path.stat()
-    return (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) == (
-        before.size,
-        before.modified_ns,
-        before.changed_ns,
-    )
-
-
-def check_untouched(batches: Iterable[Batch]) -> None:
-    """Make sure that what was read is what was looked at.
-
-    Raises:
-        SourceFileError: If a file changed or vanished meanwhile.
-    """
-    for file in _files_of(batches):
-        try:
-            still = is_untouched(Path(file.path), file)
-        except FileNotFoundError:
-            still = False
-        if not still:
-            raise SourceFileError(
-                f"{file.path}: changed while it was read; nothing was published, run again"
-            )
 
 
 def blame(
@@ -117,21 +106,20 @@ def blame(
     Raises:
         SourceFileError: If one of the files cannot be read by itself.
     """
-    for file in _files_of(batches):
+    for file in files_of(batches):
         if file.path in str(failure):
             return
+        check_file(file, failure)
         rows = files.source_relation([file], files.merged_columns([file]), root)
-        columns = [exp.Count(this=exp.column(name, quoted=True)) for name in file.columns]
-        query = exp.select(*columns).from_(rows.subquery("s"))
+        columns = [exp.column(name, quoted=True) for name in file.columns]
+        whole = exp.Anonymous(this="hash", expressions=columns or [exp.Literal.number(1)])
+        query = exp.select(exp.Anonymous(this="bit_xor", expressions=[whole])).from_(
+            rows.subquery("s")
+        )
         try:
             connection.execute(query.sql("duckdb")).fetchall()
         except duckdb.Error as error:
             raise SourceFileError(f"{file.path}: cannot be read: {_reason(error)}") from failure
-
-
-def _files_of(batches: Iterable[Batch]) -> list[SourceFile]:
-    found = {file.path: file for batch in batches for read in batch.reads for file in read.files}
-    return list(found.values())
 
 
 def _glance(path: Path, sighting: Sighting, connection: duckdb.DuckDBPyConnection) -> _Glance:
@@ -171,9 +159,8 @@ def _glance_parquet(
         span = (min(low for low, _ in known), max(high for _, high in known))
     uncounted = [name for name, count in nulls.items() if count is None]
     if uncounted:
-        nulls |= _count_nulls(files.table_function([str(path)], "parquet"), uncounted, connection)[
-            1
-        ]
+        reader = files.table_function([str(path)], "parquet")
+        nulls |= count_nulls(reader, uncounted, {}, connection)[1]
     return _Glance(
         rows=footer.num_rows,
         columns=columns,
@@ -212,17 +199,21 @@ def _day(value: date) -> date:
 
 
 def _glance_text(path: Path, sighting: Sighting, connection: duckdb.DuckDBPyConnection) -> _Glance:
+    keys: dict[str, str] = {}
+    delimiter = ""
     if files.file_format(path) == "csv":
         delimiter = csv_delimiter(path, connection)
         reader = files.table_function([str(path)], "csv", delimiter=delimiter)
         columns = csv_types(reader, connection)
     else:
-        delimiter = ""
-        reader = files.table_function([str(path)], "json")
-        described = connection.execute(f"DESCRIBE SELECT * FROM {reader.sql('duckdb')}").fetchall()
-        columns = {str(row[0]).lower(): files.duckdb_type(str(row[1])) for row in described}
+        keys = ndjson.keys_of(path, connection)
+        columns = ndjson.types_of(path, keys, _MOMENTS, connection)
+        if not keys:
+            return _Glance(rows=0, columns={}, nulls={}, column_bytes={})
+        texts = dict.fromkeys(keys.values(), "VARCHAR")
+        reader = files.table_function([str(path)], "json", columns=texts)
     wanted = [name for name in sighting.units if name in columns]
-    rows, nulls = _count_nulls(reader, wanted, connection)
+    rows, nulls = count_nulls(reader, wanted, keys, connection)
     if not rows:
         columns = dict.fromkeys(columns, "unknown")
     return _Glance(
@@ -231,16 +222,20 @@ def _glance_text(path: Path, sighting: Sighting, connection: duckdb.DuckDBPyConn
         nulls=nulls,
         column_bytes={"": path.stat().st_size},
         delimiter=delimiter,
+        keys={name: key for name, key in keys.items() if name != key},
     )
 
 
-def _count_nulls(
-    reader: exp.Table, columns: Sequence[str], connection: duckdb.DuckDBPyConnection
+def count_nulls(
+    reader: exp.Expr,
+    columns: Sequence[str],
+    keys: Mapping[str, str],
+    connection: duckdb.DuckDBPyConnection,
 ) -> tuple[int, dict[str, int]]:
     """Return the number of rows, and of those without an id in each of some columns."""
     counts: list[exp.Expr] = [exp.Count(this=exp.Star())]
     for name in columns:
-        text = exp.cast(exp.column(name, quoted=True), "varchar")
+        text = exp.cast(exp.column(keys.get(name, name), quoted=True), "varchar")
         present = exp.Nullif(this=text, expression=exp.Literal.string(""))
         counts.append(exp.Count(this=present))
     query = exp.select(*counts).from_(reader)
@@ -292,6 +287,9 @@ _CSV_FORMS = (
 )
 """How the values of a CSV column must all look for it to be more than text; ids keep leading zeros."""
 
+_MOMENTS = _CSV_FORMS[3:]
+"""How the texts of an NDJSON column must all look for it to be days or moments."""
+
 
 def csv_types(reader: exp.Table, connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
     """Return the columns of a CSV file with the first type that all their values look like."""
@@ -318,7 +316,7 @@ def csv_types(reader: exp.Table, connection: duckdb.DuckDBPyConnection) -> dict[
     return found
 
 
-def _days(
+def days_of(
     file: SourceFile,
     span: tuple[date, date] | None,
     sighting: Sighting,
@@ -380,11 +378,9 @@ def _scan_days(
     relation = files.source_relation([file], files.merged_columns([file]), root)
     timestamp = exp.column(str(sighting.timestamp).lower(), quoted=True)
     day = exp.cast(timestamp, exp.DataType.build("date"))
-    laid = (
-        exp.column(sighting.partition.column.lower(), quoted=True)
-        if sighting.partition is not None
-        else exp.null()
-    )
+    partition_column = sighting.partition.column.lower() if sighting.partition is not None else ""
+    is_there = partition_column in file.columns
+    laid = exp.column(partition_column, quoted=True) if is_there else exp.null()
     query = (
         exp.select(day, laid, exp.Count(this=exp.Star()))
         .from_(relation.subquery("s"))

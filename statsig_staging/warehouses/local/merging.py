@@ -91,7 +91,7 @@ class MergeSource:
         new = (
             exp.select(*self._named("s"))
             .from_(exp.to_table(_NAME).as_("s"))
-            .where(exp.not_(exp.column(self._write.deleted, "s")))
+            .where(exp.not_(self._is_deleted()))
         )
         if day is not None:
             new = new.where(exp.EQ(this=exp.column("ds", "s"), expression=date_literal(day)))
@@ -107,6 +107,11 @@ class MergeSource:
         )
         columns = self._write.target.columns
         return exp.union(typed(kept, columns), typed(new, columns), distinct=False)
+
+    def _is_deleted(self) -> exp.Expr:
+        """Return whether a row removes its key: one that does not say so updates or inserts it."""
+        flag = exp.column(self._write.deleted, "s", quoted=True)
+        return exp.Coalesce(this=flag, expressions=[exp.false()])
 
     def _named(self, alias: str) -> list[exp.Column]:
         return [exp.column(name, alias, quoted=True) for name in self._columns]

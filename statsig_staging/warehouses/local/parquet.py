@@ -14,7 +14,6 @@ import duckdb
 from sqlglot import exp
 
 from statsig_staging.iceberg import WrittenFile
-from statsig_staging.warehouses.local.drivers import prepared
 from statsig_staging.warehouses.local.statements import typed
 
 if TYPE_CHECKING:
@@ -83,7 +82,7 @@ class CopyQueue:
         self._cursors = [connection.cursor() for _ in range(workers)] if count else []
         self._free = SimpleQueue[duckdb.DuckDBPyConnection]()
         for cursor in self._cursors:
-            self._free.put(prepared(cursor))
+            self._free.put(cursor)
         self._pool = ThreadPoolExecutor(workers)
         self._running: list[Future[list[WrittenFile]]] = []
         self._on_done = on_done

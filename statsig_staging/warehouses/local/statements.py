@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
@@ -11,7 +12,7 @@ from statsig_staging.errors import WarehouseError
 from statsig_staging.warehouses.local import dialect, files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import date
     from pathlib import Path
 
@@ -43,10 +44,18 @@ class Statements:
     """
 
     def __init__(self, catalog: Catalog, database: str, root: Path) -> None:
-        self._catalog = catalog
-        self._database = database
+        self._databases = {database: (catalog, database)}
         self._root = root
         self._translated: dict[int, tuple[exp.Query, exp.Query]] = {}
+
+    @contextmanager
+    def beside(self, name: str, catalog: Catalog, database: str) -> Iterator[None]:
+        """Read the tables of another catalog's database under a name of its own, for a while."""
+        self._databases[name] = (catalog, database)
+        try:
+            yield
+        finally:
+            del self._databases[name]
 
     def of_batch(self, batch: Batch) -> exp.Query:
         """Return the DuckDB query of a batch."""
@@ -61,7 +70,9 @@ class Statements:
             read.table: files.source_relation(read.files, read.columns, self._root)
             for read in reads
         }
-        translated = self._translation(query, {read.table: read.columns for read in reads})
+        translated = self._translation(
+            query, {read.table: _dialect_types(read.columns) for read in reads}
+        )
         return self._over_files(templates.bind_texts(translated, values or {}), relations)
 
     def without_rows(self, query: exp.Query, tables: Mapping[str, Mapping[str, str]]) -> exp.Query:
@@ -70,7 +81,8 @@ class Statements:
             table: files.source_relation([], columns, self._root)
             for table, columns in tables.items()
         }
-        return self._over_files(dialect.translate(query, tables), relations)
+        columns = {table: _dialect_types(found) for table, found in tables.items()}
+        return self._over_files(dialect.translate(query, columns), relations)
 
     def forget(self) -> None:
         """Forget the translations of a write."""
@@ -96,26 +108,37 @@ class Statements:
         return query
 
     def _staging_columns(self, query: exp.Query) -> dict[str, dict[str, str]]:
-        names = {node.name for node in query.find_all(exp.Table) if node.db == self._database}
-        tables = {name: iceberg.load_table(self._catalog, self._database, name) for name in names}
+        names = {
+            (node.db, node.name) for node in query.find_all(exp.Table) if node.db in self._databases
+        }
+        tables = {
+            (database, name): iceberg.load_table(*self._databases[database], name)
+            for database, name in names
+        }
         return {
-            f"{self._database}.{name}": {
+            f"{database}.{name}": {
                 field.name: _ATHENA_TYPES[str(field.field_type)]
                 for schema in table.schemas().values()
                 for field in schema.fields
             }
-            for name, table in tables.items()
+            for (database, name), table in tables.items()
             if table is not None
         }
 
     def _staging_relation(self, node: exp.Table) -> exp.Query:
-        table = iceberg.load_table(self._catalog, node.db, node.name)
+        known = self._databases.get(node.db)
+        table = iceberg.load_table(*known, node.name) if known is not None else None
         if table is None:
             raise WarehouseError(f"table {node.db}.{node.name} does not exist")
         version = node.args.get("version")
         snapshot_id = int(version.expression.name) if version is not None else None
         current = iceberg.data_files(table, snapshot_id)
         return files_relation(table, current, iceberg.schema_at(table, snapshot_id))
+
+
+def _dialect_types(columns: Mapping[str, str]) -> dict[str, str]:
+    """Return the columns of a source for translation: one without any value is null, and fits everything."""
+    return {name: "null" if kind == "unknown" else kind for name, kind in columns.items()}
 
 
 def files_relation(table: IcebergTable, current: Sequence[DataFile], schema: Schema) -> exp.Query:
@@ -150,35 +173,13 @@ def _reader(current: Sequence[DataFile], fields: Sequence[NestedField]) -> exp.T
     )
     arguments: list[exp.Expr] = [paths, _option("hive_partitioning", exp.false())]
     if fields:
-        arguments.append(_option("schema", _by_field_id(fields)))
+        columns = ((field.field_id, field.name, _duckdb_type(field)) for field in fields)
+        arguments.append(_option("schema", files.by_field_id(columns)))
     return exp.Table(this=exp.Anonymous(this="read_parquet", expressions=arguments))
 
 
 def _option(name: str, value: exp.Expr) -> exp.Expr:
     return exp.EQ(this=exp.column(name), expression=value)
-
-
-def _by_field_id(fields: Sequence[NestedField]) -> exp.Expr:
-    """Return the map that has DuckDB read columns by field id, those a file lacks as null."""
-    entries = [
-        exp.PropertyEQ(
-            this=exp.Literal.number(field.field_id),
-            expression=exp.Struct(
-                expressions=[
-                    exp.PropertyEQ(
-                        this=exp.to_identifier("name"), expression=exp.Literal.string(field.name)
-                    ),
-                    exp.PropertyEQ(
-                        this=exp.to_identifier("type"),
-                        expression=exp.Literal.string(_duckdb_type(field)),
-                    ),
-                    exp.PropertyEQ(this=exp.to_identifier("default_value"), expression=exp.null()),
-                ]
-            ),
-        )
-        for field in fields
-    ]
-    return exp.ToMap(this=exp.Struct(expressions=entries))
 
 
 def _duckdb_type(field: NestedField) -> str:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
+import time
 import uuid
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
@@ -14,32 +18,44 @@ from sqlglot import exp
 from statsig_staging import iceberg
 from statsig_staging.errors import StepFailedError, WarehouseError
 from statsig_staging.iceberg import TableChange
-from statsig_staging.names import experiment_folder
+from statsig_staging.manifests import named_files
+from statsig_staging.names import TableName, experiment_folder
 from statsig_staging.plan import CreateTable, Drop, Merge, Replace, ReplacePartitions
 from statsig_staging.sources import TableObservation
-from statsig_staging.warehouses.base import TableSize, TableVersion, Traits, WriteStats
-from statsig_staging.warehouses.local import dialect, files
-from statsig_staging.warehouses.local.drivers import locked, mapped_errors, prepared, said
-from statsig_staging.warehouses.local.glances import (
-    blame,
-    check_untouched,
-    is_untouched,
-    observe_file,
+from statsig_staging.warehouses.base import (
+    SCRATCH,
+    CatalogEntry,
+    StoredFile,
+    TableSize,
+    TableVersion,
+    Traits,
+    WriteStats,
 )
+from statsig_staging.warehouses.local import compacting, dialect, files, lake, spills
+from statsig_staging.warehouses.local.drivers import (
+    locked,
+    mapped_errors,
+    overwrite,
+    prepared,
+    said,
+)
+from statsig_staging.warehouses.local.glances import blame, observe_file
 from statsig_staging.warehouses.local.merging import MergeSource
 from statsig_staging.warehouses.local.parquet import Copy, CopyQueue, copy_rows
+from statsig_staging.warehouses.local.spills import Spill, scratch_root
+from statsig_staging.warehouses.local.stamps import check_untouched, contents_of
 from statsig_staging.warehouses.local.statements import Statements
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-    from datetime import date
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from datetime import date, datetime
 
     import pyarrow as pa
     from pyiceberg.manifest import DataFile
     from pyiceberg.table import Table as IcebergTable
 
     from statsig_staging.config import LocalConnection
-    from statsig_staging.iceberg import WrittenFile
+    from statsig_staging.iceberg import Committed, WrittenFile
     from statsig_staging.plan import Batch, Read, Table, Write
     from statsig_staging.sources import SourceFile
     from statsig_staging.warehouses.base import Sighting, Stamp
@@ -51,26 +67,35 @@ class LocalWarehouse:
     Args:
         connection: The project's ``connection``.
         root: The project folder; relative paths and globs start there.
+        clock: The time that files are stamped by, nanoseconds since 1970.
 
     Raises:
-        WarehouseError: If the folder cannot be written.
+        WarehouseError: If there is no such folder and none can be made; one that is there and cannot be
+            written can be read, and refuses every write.
     """
 
     traits = Traits(days_per_statement=1, bytes_are_billed=False)
 
-    def __init__(self, connection: LocalConnection, root: Path) -> None:
+    def __init__(
+        self, connection: LocalConnection, root: Path, *, clock: Callable[[], int] = time.time_ns
+    ) -> None:
         self._config = connection
+        self._clock = clock
         self._root = root.resolve()
         self._path = (self._root / connection.path).resolve()
         self._folder = self._path / connection.folder
-        self._prepare()
+        self._unwritable = self._prepare()
         self._catalog = iceberg.open_catalog(self._path / "catalog.db", self._path)
         self._catalog.create_namespace_if_not_exists(connection.database)
-        self._spill = self._scratch()
+        self._scratch = scratch_root(
+            connection, self._root, self._path, writable=self._unwritable is None
+        )
+        self._spill = Spill(self._scratch)
         self._duckdb = self._connect()
         self._statements = Statements(self._catalog, connection.database, self._root)
 
-    def _prepare(self) -> None:
+    def _prepare(self) -> WarehouseError | None:
+        """Make the folder; return why it cannot be written where it can only be read."""
         if any(mark in str(self._path) for mark in "#?"):
             raise WarehouseError(
                 f"connection.path {self._path}: Iceberg locations cannot hold '#' or '?'; use another folder"
@@ -79,28 +104,23 @@ class LocalWarehouse:
             self._folder.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=self._folder, prefix=".probe-"):
                 pass
-        except (OSError, ValueError) as error:
-            raise WarehouseError(
+        except OSError as error:
+            refusal = WarehouseError(
                 f"connection.path {self._path}: the folder cannot be written ({error}); "
                 "choose a folder that this user may write to"
-            ) from error
+            )
+            if not os.access(self._path / "catalog.db", os.R_OK):
+                raise refusal from error
+            return refusal
+        return None
 
-    def _scratch(self) -> Path:
-        if self._config.temp_directory is None:
-            scratch = self._path / ".tmp"
-        else:
-            scratch = self._root / self._config.temp_directory
-        try:
-            scratch.mkdir(parents=True, exist_ok=True)
-            return Path(tempfile.mkdtemp(prefix="spill-", dir=scratch))
-        except (OSError, ValueError) as error:
-            raise WarehouseError(
-                f"connection.temp_directory {scratch}: cannot be written ({error})"
-            ) from error
+    def _check_writable(self) -> None:
+        if self._unwritable is not None:
+            raise self._unwritable
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
         settings: dict[str, str | bool | int | float | list[str]] = {
-            "temp_directory": str(self._spill),
+            "temp_directory": str(self._spill.path),
             "preserve_insertion_order": False,
             "autoinstall_known_extensions": False,
             "partitioned_write_max_open_files": 1000,
@@ -121,20 +141,26 @@ class LocalWarehouse:
         """Close the connection and remove what it spilled."""
         self._duckdb.close()
         self._catalog.close()
-        shutil.rmtree(self._spill, ignore_errors=True)
+        self._spill.close()
 
     def observe(self, sighting: Sighting, known: Mapping[str, SourceFile]) -> TableObservation:
         """Return the files of a source table; files that are still as ``known`` are not opened."""
-        found = []
-        for path in self._source_paths(sighting.table):
-            before = known.get(str(path))
-            if before is not None and is_untouched(path, before):
-                found.append(before)
-            else:
-                found.append(observe_file(path, sighting, self._root, self._duckdb))
+        paths = self._source_paths(sighting.table)
+        if lake.is_lake(self._config.sources[sighting.table]):
+            return lake.observe(paths, sighting, known, self._root, self._duckdb)
+        found = [
+            observe_file(
+                path, known.get(str(path)), sighting, self._root, self._duckdb, self._clock()
+            )
+            for path in paths
+        ]
         return TableObservation(
             table=sighting.table, columns=files.merged_columns(found), files=tuple(found)
         )
+
+    def contents(self, files: Iterable[SourceFile]) -> Mapping[str, str]:
+        """Return path → digest of the bytes of files that are still as they were looked at."""
+        return contents_of(files)
 
     def _source_paths(self, table: str) -> list[Path]:
         patterns = self._config.sources.get(table)
@@ -186,21 +212,25 @@ class LocalWarehouse:
     def _load(self, table: Table) -> IcebergTable | None:
         found = iceberg.load_table(self._catalog, self._config.database, table.name.catalog)
         if found is not None and found.location() != self._location(table):
-            raise WarehouseError(
-                f"table {self._config.database}.{table.name.catalog} lies at {found.location()}, not at "
-                f"{self._location(table)}; if the warehouse was moved, move it back or choose an empty "
-                "connection.path; otherwise choose another connection.database"
-            )
+            raise self._misplaced(table, found.location())
         return found
+
+    def _misplaced(self, table: Table, where: str) -> WarehouseError:
+        return WarehouseError(
+            f"table {self._config.database}.{table.name.catalog} lies at {where}, not at "
+            f"{self._location(table)}; if the warehouse was moved, move it back or choose an empty "
+            "connection.path; otherwise choose another connection.database"
+        )
 
     def _location(self, table: Table) -> str:
         return iceberg.location_of(self._table_folder(table))
 
     def _table_folder(self, table: Table) -> Path:
-        return self._folder / experiment_folder(table.experiment_id) / table.name.folder
+        return self._folder / table.folder
 
     def write(self, write: Write, stamp: Stamp, on_batch: Callable[[int, int], None]) -> WriteStats:
         """Perform a write as one commit; repeating it changes nothing."""
+        self._check_writable()
         try:
             with mapped_errors():
                 return self._write(write, stamp, on_batch)
@@ -235,6 +265,8 @@ class LocalWarehouse:
     ) -> WriteStats:
         """Replace the rows of some partitions, or of the whole table with its columns."""
         present = self._load(write.target)
+        if partitions is not None:
+            _check_base(present, stamp)
         change = self._change(write.target, present, exact=partitions is None)
         with CopyQueue(self._duckdb, on_batch, len(write.batches)) as queue:
             for batch in write.batches:
@@ -251,6 +283,7 @@ class LocalWarehouse:
     ) -> WriteStats:
         """Write the touched files anew with the rows of the source in them: copy-on-write."""
         present = self._load(write.target)
+        _check_base(present, stamp)
         change = self._change(write.target, present, exact=False)
         with MergeSource(self._duckdb, write) as source:
             for number, batch in enumerate(write.batches, start=1):
@@ -267,15 +300,20 @@ class LocalWarehouse:
         return self._commit(write.target, change, touched, added, stamp, write.batches)
 
     def _drop(self, write: Drop) -> WriteStats:
-        if self._load(write.target) is not None:
-            self._catalog.drop_table((self._config.database, write.target.name.catalog))
-        shutil.rmtree(self._table_folder(write.target), ignore_errors=True)
+        name, folder = write.target.name.catalog, self._table_folder(write.target)
+        where = iceberg.metadata_locations(self._catalog, self._config.database).get(name)
+        if where is not None and not Path(iceberg.path_of(where)).is_relative_to(folder):
+            raise self._misplaced(write.target, where)
+        if where is not None:
+            self._catalog.drop_table((self._config.database, name))
+        shutil.rmtree(folder, ignore_errors=True)
         return WriteStats(statements=1)
 
     def put_rows(
         self, target: Table, rows: pa.Table, stamp: Stamp, *, replace: bool
     ) -> TableVersion:
         """Append rows in one commit, or have the table hold exactly them."""
+        self._check_writable()
         with mapped_errors():
             present = self._load(target)
             change = self._change(target, present, exact=False)
@@ -290,11 +328,32 @@ class LocalWarehouse:
             raise StepFailedError(f"nothing was written to {target.name.catalog}")
         return stats.version
 
+    def swap_rows(
+        self,
+        target: Table,
+        before: TableVersion | None,
+        rows: pa.Table,
+        stamp: Stamp,
+        *,
+        replace: bool,
+    ) -> bool:
+        """Do what ``put_rows`` does if ``before`` is still the current version (None: no such table)."""
+        place = self._table_folder(target)
+        with mapped_errors():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with locked(place.with_name(f".{place.name}.lock")):
+                if _snapshot_of(self.version(target)) != _snapshot_of(before):
+                    return False
+                self.put_rows(target, rows, stamp, replace=replace)
+        return True
+
     def restore(self, table: Table, version: TableVersion) -> None:
         """Make an earlier version the current one again."""
+        self._check_writable()
         found = self._load(table)
         if found is not None:
-            iceberg.restore(found, version.snapshot_id)
+            with mapped_errors():
+                iceberg.restore(found, version.snapshot_id)
 
     def _change(self, target: Table, present: IcebergTable | None, *, exact: bool) -> TableChange:
         if present is not None:
@@ -337,31 +396,40 @@ class LocalWarehouse:
         committed = change.commit(
             remove=remove,
             add=add,
-            properties={"statsig_staging.load": stamp.load_id, "statsig_staging.step": stamp.step},
+            properties=_properties(stamp),
             tag=stamp.tag,
             keep_tags=stamp.keep_tags,
         )
-        for retired in committed.retired:
-            Path(retired).unlink(missing_ok=True)
-        found = self._load(target)
+        _remove(committed.retired)
         reads = [read for batch in batches for read in batch.reads]
-        return WriteStats(
-            rows=sum(file.rows for file in add),
-            bytes_written=sum(file.size for file in add),
+        return replace(
+            self._stats(target, committed, add),
             files_read=frozenset(file.path for read in reads for file in read.files),
             bytes_read=sum(read.bytes for read in reads),
             statements=len(batches),
+        )
+
+    def _stats(self, target: Table, committed: Committed, add: Sequence[WrittenFile]) -> WriteStats:
+        found = self._load(target)
+        return WriteStats(
+            rows=sum(file.rows for file in add),
+            bytes_written=sum(file.size for file in add),
             version=_version(found, committed.snapshot_id) if found is not None else None,
         )
 
     def put_object(self, key: str, data: bytes) -> None:
         """Write a file below the staging folder, whole or not at all."""
+        self._check_writable()
         place = self._folder / key
         draft = place.with_name(f".{place.name}.{uuid.uuid4().hex}")
         with mapped_errors():
             place.parent.mkdir(parents=True, exist_ok=True)
-            draft.write_bytes(data)
-            draft.replace(place)
+            try:
+                draft.write_bytes(data)
+                draft.replace(place)
+            except OSError:
+                draft.unlink(missing_ok=True)
+                raise
 
     def get_object(self, key: str) -> bytes | None:
         """Return a file below the staging folder, or None."""
@@ -372,14 +440,115 @@ class LocalWarehouse:
 
     def swap_object(self, key: str, before: bytes | None, after: bytes) -> bool:
         """Write a file below the staging folder if it is still ``before`` (None: if there is none)."""
+        self._check_writable()
         place = self._folder / key
         with mapped_errors():
             place.parent.mkdir(parents=True, exist_ok=True)
-            with locked(place.with_name(f".{place.name}.lock")):
+            with locked(_lock_of(place)):
                 if self.get_object(key) != before:
                     return False
-                self.put_object(key, after)
+                try:
+                    self.put_object(key, after)
+                except StepFailedError:
+                    if before is None or len(before) != len(after):
+                        raise
+                    # A disk without room for another file has room for as many bytes in place of these.
+                    overwrite(place, after)
         return True
+
+    def entries(self, experiment_id: str) -> tuple[CatalogEntry, ...]:
+        """Return the tables in the catalog that lie in an experiment's folder; none is opened."""
+        folder = self._folder / experiment_folder(experiment_id)
+        found = []
+        for name, where in iceberg.metadata_locations(self._catalog, self._config.database).items():
+            path = Path(iceberg.path_of(where))
+            if path.is_relative_to(folder):
+                place = TableName(catalog=name, folder=path.relative_to(folder).parts[0])
+                found.append(CatalogEntry(name=place, metadata=self._key(where)))
+        return tuple(found)
+
+    def _key(self, location: str) -> str:
+        return Path(iceberg.path_of(location)).relative_to(self._folder).as_posix()
+
+    def named_files(self, table: Table) -> frozenset[str]:
+        """Return the keys of all files that a table's metadata names, of every snapshot."""
+        found = self._load(table)
+        return frozenset(map(self._key, named_files(found))) if found is not None else frozenset()
+
+    def expire(self, table: Table, keep_tags: Iterable[str]) -> None:
+        """Forget the snapshots of a table under no kept tag, the current one aside, with their files."""
+        found = self._load(table)
+        if found is not None:
+            with mapped_errors():
+                _remove(TableChange.on(found).expire(keep_tags))
+
+    def compact(self, table: Table, stamp: Stamp) -> WriteStats | None:
+        """Put small files of a table together, and its manifests, in one commit that changes no row."""
+        found = self._load(table)
+        folder = self._table_folder(table) / "data"
+        with mapped_errors():
+            done = found and compacting.compact(
+                self._duckdb, found, folder, _properties(stamp), stamp.tag
+            )
+        if not done:
+            return None
+        committed, added = done
+        _remove(committed.retired)
+        return self._stats(table, committed, added)
+
+    def list_files(self, prefix: str) -> tuple[StoredFile, ...]:
+        """Return every file below a folder of the staging folder."""
+        return tuple(spills.files_below(self._folder / prefix, self._folder))
+
+    def delete_files(self, keys: Iterable[str]) -> None:
+        """Remove files below the staging folder, and the folders that are empty then."""
+        with mapped_errors():
+            paths = [self._folder / key for key in keys]
+            _remove(paths)
+            _remove(_lock_of(path) for path in paths)
+            spills.remove_empty({path.parent for path in paths}, self._folder)
+
+    @contextmanager
+    def scratch(self) -> Iterator[LocalWarehouse]:
+        """Return a warehouse of the same sources with nothing staged, which is gone after the block."""
+        place = self._spill.path / "scratch"
+        other = LocalWarehouse(self._config.model_copy(update={"path": str(place)}), self._root)
+        try:
+            with self._statements.beside(SCRATCH, other._catalog, self._config.database):
+                yield other
+        finally:
+            other.close()
+            shutil.rmtree(place, ignore_errors=True)
+
+    def sweep_scratch(self, before: datetime) -> tuple[StoredFile, ...]:
+        """Remove what processes that are gone had spilled before a moment, and return what it was."""
+        return spills.sweep(self._scratch, before)
+
+
+def _lock_of(place: Path) -> Path:
+    return place.with_name(f".{place.name}.lock")
+
+
+def _remove(paths: Iterable[Path | str]) -> None:
+    for path in paths:
+        Path(path).unlink(missing_ok=True)
+
+
+def _properties(stamp: Stamp) -> dict[str, str]:
+    return {"statsig_staging.load": stamp.load_id, "statsig_staging.step": stamp.step}
+
+
+def _check_base(present: IcebergTable | None, stamp: Stamp) -> None:
+    """Raise a StepFailedError where somebody else has written to a table that the load builds on."""
+    snapshot = present.current_snapshot() if present is not None else None
+    if snapshot is not None and stamp.base is not None and snapshot.snapshot_id != stamp.base:
+        raise StepFailedError(
+            f"step {stamp.step}: the table was written by somebody else meanwhile; run again"
+        )
+
+
+def _snapshot_of(version: TableVersion | None) -> int | None:
+    return None if version is None else version.snapshot_id
 
 
 def _version(table: IcebergTable, snapshot_id: int) -> TableVersion:

@@ -62,7 +62,7 @@ def convert(node: exp.Expr) -> exp.Expr:
     to = node.args["to"]
     strict = not isinstance(node, exp.TryCast)
     value = node.this
-    if isinstance(value, exp.Null):
+    if family_of(value) is Family.NULL:
         return cast(value.copy(), _duckdb_type(node), strict=strict)
     match to.this:
         case DType.VARCHAR | DType.TEXT:

@@ -1,0 +1,82 @@
+"""Definitions: a fingerprint of everything that a table is built from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from statsig_staging import aggregates, expressions, templates
+from statsig_staging.names import digest
+from statsig_staging.planner import tables
+
+if TYPE_CHECKING:
+    from statsig_staging.config import AssignmentSource, MetricSource
+    from statsig_staging.planner.request import LoadRequest
+
+
+def define(request: LoadRequest) -> dict[str, str]:
+    """Return the fingerprint of each definition that the tables are built from."""
+    experiment = request.experiment
+    found = {
+        "exposures": digest(
+            experiment.id,
+            experiment.unit,
+            experiment.start.isoformat(),
+            repr(experiment.groups),
+            sighting(request.assignment_source, experiment.unit),
+            repr(sorted(request.assignment_source.context.items())),
+            *_versions(
+                "exposures",
+                "exposure_counts",
+                "exposure_counts_added",
+                "staged_exposure_counts",
+                "unit_day_exposures",
+                "staged_exposures",
+                "first_exposures",
+                "known_units",
+            ),
+            length=16,
+        ),
+        "results": digest(
+            experiment.crossover,
+            repr([(s.metric, [term.key for term in s.terms]) for s in request.statistics]),
+            *_versions("exposures_summary", "groups_seen", "results", "unit_totals"),
+            length=16,
+        ),
+    }
+    for each in request.sources:
+        found[f"sighting {each.name}"] = sighting(each, experiment.unit)
+    for source in request.metric_sources:
+        columns = aggregates.aggregates_of(request.statistics, source.name)
+        found[f"source {source.name}"] = digest(
+            sighting(source, experiment.unit),
+            *_versions("metric_rows", "unit_day_metrics"),
+            length=16,
+        )
+        found[f"aggregates {source.name}"] = " ".join(column.column for column in columns)
+        kept = tables.metric_rows(experiment.id, source, columns)
+        found[f"rows {source.name}"] = digest(
+            sighting(source, experiment.unit),
+            *(column.name for column in kept.columns),
+            *_versions("metric_rows"),
+            length=16,
+        )
+    return found
+
+
+def _versions(*names: str) -> tuple[str, ...]:
+    return tuple(f"{name} {templates.version(name)}" for name in names)
+
+
+def sighting(source: AssignmentSource | MetricSource, unit: str) -> str:
+    """Return a fingerprint of how rows of a source are found and dated."""
+    where = source.table if source.table is not None else expressions.fingerprint(source.sql or "")
+    mapping = [
+        where,
+        source.timestamp,
+        source.units.get(unit, ""),
+        repr(getattr(source, "timestamp_is_date", False)),
+        repr(getattr(source, "experiment_id", None)),
+        repr(getattr(source, "group_id", None)),
+        repr(source.partition),
+    ]
+    return digest(*mapping, length=16)

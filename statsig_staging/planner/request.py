@@ -1,0 +1,120 @@
+"""What planning a load looks at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from statsig_staging import aggregates
+from statsig_staging.days import DAY, Window
+from statsig_staging.planner.scans import Scan
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+
+    from statsig_staging.aggregates import Statistic
+    from statsig_staging.config import AssignmentSource, Experiment, MetricSource, Project
+    from statsig_staging.plan import Refresh
+    from statsig_staging.sources import Observation, SourceFile
+    from statsig_staging.state import Published
+    from statsig_staging.warehouses.base import Traits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadRequest:
+    """Everything that planning a load looks at.
+
+    Attributes:
+        project: The configuration.
+        experiment: What is loaded.
+        refresh: What was asked for.
+        through: Last day to load.
+        today: The day it is, UTC.
+        observations: What each source holds.
+        published: The published load; None before the first.
+        traits: How the warehouse likes its statements.
+        known: Source → files that the published load knew; of a source that is missing nothing is known.
+        metrics: Metrics whose columns are computed anew on every day.
+        again: Source → days that are read again in any case, each with its reason.
+    """
+
+    project: Project
+    experiment: Experiment
+    refresh: Refresh
+    through: date
+    today: date
+    observations: Mapping[str, Observation]
+    published: Published | None
+    traits: Traits
+    known: Mapping[str, tuple[SourceFile, ...]] = field(default_factory=dict)
+    metrics: tuple[str, ...] = ()
+    again: Mapping[str, Mapping[date, str]] = field(default_factory=dict)
+
+    @property
+    def assignment_source(self) -> AssignmentSource:
+        """The experiment's assignment source."""
+        return self.project.assignment_source(self.experiment.assignment_source)
+
+    @property
+    def database(self) -> str:
+        """The staging database."""
+        return self.project.connection.database
+
+    @property
+    def statistics(self) -> tuple[Statistic, ...]:
+        """The experiment's metrics as statistics."""
+        found = (self.project.metric(name) for name in self.experiment.metrics)
+        return tuple(aggregates.statistic_of(metric, self.project) for metric in found)
+
+    @property
+    def metric_sources(self) -> tuple[MetricSource, ...]:
+        """The metric sources that the metrics need, by name."""
+        names = {term.aggregate.source for statistic in self.statistics for term in statistic.terms}
+        return tuple(self.project.metric_source(name) for name in sorted(names))
+
+    @property
+    def sources(self) -> tuple[AssignmentSource | MetricSource, ...]:
+        """All sources that the experiment reads."""
+        return (self.assignment_source, *self.metric_sources)
+
+    @property
+    def watermark(self) -> date:
+        """The first day that counts as not loaded afterwards: a day is loaded once it is over."""
+        return min(self.through + DAY, self.today)
+
+    @property
+    def totals_through(self) -> date | None:
+        """The last day that the next load will not read in any case; None where there is none."""
+        lookbacks = (s.lookback_days for s in self.sources if not self.observations[s.name].dated)
+        day = self.watermark - (1 + max(lookbacks, default=0)) * DAY
+        return day if day >= self.experiment.start else None
+
+    def scan(self, source: AssignmentSource | MetricSource) -> Scan:
+        """Return how the experiment reads a source."""
+        return Scan(source, self.observations[source.name], self.experiment)
+
+
+def last_published(request: LoadRequest) -> Published:
+    """Return the published load that an incremental one builds on."""
+    if request.published is None:
+        raise ValueError("an incremental load needs a published one")
+    return request.published
+
+
+def every_day(request: LoadRequest) -> tuple[date, ...]:
+    """Return the days from the experiment's first through the last to load."""
+    return Window.through(request.experiment.start, request.through).days()
+
+
+def check_sources(request: LoadRequest) -> None:
+    """Raise a WarehouseError where a source cannot serve the experiment."""
+    source = request.assignment_source
+    scan = request.scan(source)
+    scan.check()
+    scan.check_identifier("experiment_id", source.experiment_id)
+    scan.check_identifier("group_id", source.group_id)
+    for name, column in source.context.items():
+        scan.check_column(f"context.{name}", column)
+    for metric_source in request.metric_sources:
+        request.scan(metric_source).check()
