@@ -200,10 +200,16 @@ def data_files(
 
     Raises:
         ValueError: If the table carries delete files; reading its data files would resurrect rows.
+        WarehouseError: If the snapshot has expired.
     """
     snapshot = (
         table.current_snapshot() if snapshot_id is None else table.snapshot_by_id(snapshot_id)
     )
+    if snapshot is None and snapshot_id is not None:
+        raise WarehouseError(
+            f"table {'.'.join(table.name())} has no snapshot {snapshot_id} any more: the load that it "
+            "belongs to has left retention; read again, or raise connection.keep_loads"
+        )
     if snapshot is None:
         return []
     wanted = None if partitions is None else {_days_since_1970(day) for day in partitions}

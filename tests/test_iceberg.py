@@ -17,6 +17,7 @@ from pyiceberg.manifest import DataFile, ManifestContent
 from pyiceberg.table import Table as IcebergTable
 
 from statsig_staging import iceberg
+from statsig_staging.errors import WarehouseError
 from statsig_staging.iceberg import TableChange, WrittenFile
 from statsig_staging.manifests import named_files
 from statsig_staging.plan import Column, ColumnType
@@ -555,6 +556,14 @@ def test_an_earlier_snapshot_is_restored_with_its_columns(lab: Lab) -> None:
     assert lab.table.metadata.current_snapshot_id == old
     assert lab.table.scan().to_arrow().column_names == [column.name for column in COLUMNS]
     assert lab.table.scan().to_arrow().column("x").to_pylist() == [9.5]
+
+
+def test_a_snapshot_that_is_gone_is_no_empty_table(lab: Lab) -> None:
+    """Whoever was to read it hears that it has expired."""
+    lab.append(lab.new(), row("a"))
+
+    with pytest.raises(WarehouseError, match="has no snapshot 1 any more"):
+        iceberg.data_files(lab.table, 1)
 
 
 def test_a_table_with_delete_files_is_not_read(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
