@@ -30,7 +30,7 @@ demo: $(VENV)/.package ## Generate a project in ./demo, load its experiment, sho
 	$(BIN)/python -m statsig_staging results --project demo --experiment $(EXPERIMENT)
 
 .PHONY: test
-test: $(VENV)/.with-test ## Run the tests, without the slow ones (under five minutes on two cores)
+test: $(VENV)/.with-test ## Run the tests, without the slow ones
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow"
 
 .PHONY: test-long
