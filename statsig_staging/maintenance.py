@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from statsig_staging.plan import Table
     from statsig_staging.reader import Reader
     from statsig_staging.state import Published
-    from statsig_staging.warehouses.base import Warehouse
+    from statsig_staging.warehouses.base import StoredFile, Warehouse
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,17 +108,22 @@ def clean(site: Site, experiment_id: str) -> Removed:
     """
     folder = experiment_folder(experiment_id)
     _check_owned(site, experiment_id)
-    if not site.warehouse.entries(experiment_id) and not site.warehouse.list_files(folder):
+    is_there = bool(site.warehouse.entries(experiment_id) or site.warehouse.list_files(folder))
+    if not is_there:
         site.project.experiment(experiment_id)
-        return Removed()
     with site.hold(experiment_id) as lease:
-        found = upkeep.removed(site.warehouse.list_files(folder))
+        found = upkeep.removed(_besides_lease(site, experiment_id) if is_there else ())
         upkeep.drop_tables(site.warehouse, experiment_id)
         lease.renew()
-        keys = (file.key for file in site.warehouse.list_files(folder))
-        site.warehouse.delete_files(key for key in keys if key != lease_key(experiment_id))
+        site.warehouse.delete_files(file.key for file in _besides_lease(site, experiment_id))
         lease.discard()
+    site.warehouse.delete_empty(folder)
     return found
+
+
+def _besides_lease(site: Site, experiment_id: str) -> list[StoredFile]:
+    files = site.warehouse.list_files(experiment_folder(experiment_id))
+    return [file for file in files if file.key != lease_key(experiment_id)]
 
 
 def _check_owned(site: Site, experiment_id: str) -> None:

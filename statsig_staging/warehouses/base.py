@@ -245,6 +245,12 @@ class Warehouse(Protocol):
     def delete_files(self, keys: Iterable[str]) -> None:
         """Remove files below the staging folder; one that is gone already is no error."""
 
+    def delete_empty(self, prefix: str) -> None:
+        """Remove a folder of the staging folder and those below it, as far as there is no file in them.
+
+        Where folders are but parts of names, there is nothing to do.
+        """
+
     def scratch(self) -> AbstractContextManager[Warehouse]:
         """Return a warehouse of the same sources with nothing staged, which is gone after the block.
 

@@ -168,6 +168,9 @@ class RecordingWarehouse:
         for key in keys:
             self.objects.pop(key, None)
 
+    def delete_empty(self, prefix: str) -> None:
+        """Do nothing: there are no folders."""
+
     @contextmanager
     def scratch(self) -> Iterator["RecordingWarehouse"]:
         """Return another one."""

@@ -508,6 +508,13 @@ class LocalWarehouse:
             _remove(_lock_of(path) for path in paths)
             spills.remove_empty({path.parent for path in paths}, self._folder)
 
+    def delete_empty(self, prefix: str) -> None:
+        """Remove a folder of the staging folder and those below it, as far as there is no file in them."""
+        place = self._folder / prefix
+        with mapped_errors():
+            below = (Path(folder) for folder, _, _ in os.walk(place, topdown=False))
+            spills.remove_empty([*below, place], self._folder)
+
     @contextmanager
     def scratch(self) -> Iterator[LocalWarehouse]:
         """Return a warehouse of the same sources with nothing staged, which is gone after the block."""
