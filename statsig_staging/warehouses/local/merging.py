@@ -46,7 +46,7 @@ class MergeSource:
         self._run(exp.Drop(tables=[exp.to_table(_NAME)], kind="TABLE", exists=True))
 
     def _run(self, statement: exp.Expr) -> list[tuple[object, ...]]:
-        return self._duckdb.execute(statement.sql("duckdb")).fetchall()
+        return self._duckdb.execute(statement.sql("duckdb", copy=False)).fetchall()
 
     def add(self, select: exp.Query) -> None:
         """Add the rows of a DuckDB query."""

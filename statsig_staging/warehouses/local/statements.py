@@ -101,10 +101,9 @@ class Statements:
         for node in list(query.find_all(exp.Table)):
             if not node.db:
                 continue
-            relation = relations.get(f"{node.db}.{node.name}")
-            if relation is None:
-                relation = self._staging_relation(node)
-            node.replace(relation.copy().subquery(node.alias_or_name))
+            source = relations.get(f"{node.db}.{node.name}")
+            relation = self._staging_relation(node) if source is None else source.copy()
+            node.replace(relation.subquery(node.alias_or_name, copy=False))
         return query
 
     def _staging_columns(self, query: exp.Query) -> dict[str, dict[str, str]]:
@@ -154,7 +153,7 @@ def files_relation(table: IcebergTable, current: Sequence[DataFile], schema: Sch
 
 
 def _null(field: NestedField) -> exp.Expr:
-    return exp.cast(exp.null(), _ATHENA_TYPES[str(field.field_type)], dialect="athena")
+    return exp.Cast(this=exp.null(), to=files.data_type(_ATHENA_TYPES[str(field.field_type)]))
 
 
 def _by_typical_size(current: Sequence[DataFile]) -> list[DataFile]:
@@ -183,8 +182,7 @@ def _option(name: str, value: exp.Expr) -> exp.Expr:
 
 
 def _duckdb_type(field: NestedField) -> str:
-    kind = exp.DataType.build(_ATHENA_TYPES[str(field.field_type)], dialect="athena")
-    return kind.sql("duckdb")
+    return files.in_duckdb(_ATHENA_TYPES[str(field.field_type)])
 
 
 def typed(
@@ -193,16 +191,18 @@ def typed(
     """Return the query with exactly the given columns, in their types, and others as nulls."""
     projections = [
         exp.alias_(
-            exp.cast(
-                exp.column(column.name, "q", quoted=True),
-                exp.DataType.build(column.type, dialect="athena"),
+            exp.Cast(
+                this=exp.column(column.name, "q", quoted=True), to=files.data_type(column.type)
             ),
             column.name,
             quoted=True,
+            copy=False,
         )
         for column in columns
     ]
-    projections += [exp.alias_(_null(field), field.name, quoted=True) for field in others]
+    projections += [
+        exp.alias_(_null(field), field.name, quoted=True, copy=False) for field in others
+    ]
     return exp.select(*projections, copy=False).from_(select.subquery("q", copy=False), copy=False)
 
 
