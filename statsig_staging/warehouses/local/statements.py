@@ -58,22 +58,25 @@ class Statements:
             del self._databases[name]
 
     def of_batch(self, batch: Batch) -> exp.Query:
-        """Return the DuckDB query of a batch."""
-        return self.of(batch.select, batch.reads, batch.values)
+        """Return the DuckDB query of a batch; batches that share a tree share its translation."""
+        known = self._translated.get(id(batch.select))
+        if known is None or known[0] is not batch.select:
+            known = (batch.select, self._translation(batch.select, batch.reads))
+            self._translated[id(batch.select)] = known
+        return self._over_files(
+            templates.bind_texts(known[1], batch.values), self._relations(batch.reads)
+        )
 
-    def of(
-        self, query: exp.Query, reads: Iterable[Read] = (), values: Mapping[str, str] | None = None
-    ) -> exp.Query:
+    def of(self, query: exp.Query, reads: Iterable[Read] = ()) -> exp.Query:
         """Return the DuckDB query of a query over staging tables and over the sources in ``reads``."""
         reads = tuple(reads)
-        relations = {
+        return self._over_files(self._translation(query, reads), self._relations(reads))
+
+    def _relations(self, reads: Iterable[Read]) -> dict[str, exp.Query]:
+        return {
             read.table: files.source_relation(read.files, read.columns, self._root)
             for read in reads
         }
-        translated = self._translation(
-            query, {read.table: _dialect_types(read.columns) for read in reads}
-        )
-        return self._over_files(templates.bind_texts(translated, values or {}), relations)
 
     def without_rows(self, query: exp.Query, tables: Mapping[str, Mapping[str, str]]) -> exp.Query:
         """Return the DuckDB query of a query over empty source tables of the given columns."""
@@ -88,14 +91,9 @@ class Statements:
         """Forget the translations of a write."""
         self._translated.clear()
 
-    def _translation(self, query: exp.Query, columns: Mapping[str, Mapping[str, str]]) -> exp.Query:
-        """Return a query in DuckDB's SQL; batches that share a tree share its translation."""
-        known = self._translated.get(id(query))
-        if known is None or known[0] is not query:
-            schema = {**columns, **self._staging_columns(query)}
-            known = (query, dialect.translate(query, schema))
-            self._translated[id(query)] = known
-        return known[1]
+    def _translation(self, query: exp.Query, reads: Iterable[Read]) -> exp.Query:
+        columns = {read.table: _dialect_types(read.columns) for read in reads}
+        return dialect.translate(query, {**columns, **self._staging_columns(query)})
 
     def _over_files(self, query: exp.Query, relations: Mapping[str, exp.Query]) -> exp.Query:
         for node in list(query.find_all(exp.Table)):
