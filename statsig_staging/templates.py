@@ -116,7 +116,7 @@ def part(query: exp.Query, name: str) -> exp.Select:
 def aliased(relation: exp.Expr, alias: str) -> exp.Expr:
     """Return a table or query as something that FROM takes, under ``alias``."""
     if isinstance(relation, exp.Query):
-        return relation.copy().subquery(alias)
+        return relation.copy().subquery(alias, copy=False)
     if not isinstance(relation, exp.Table):
         raise TypeError(f"not a table or query: {relation!r}")
     table = relation.copy()

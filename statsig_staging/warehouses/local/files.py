@@ -339,7 +339,7 @@ def source_relation(
     selects = [_select(group, columns) for group in groups.values()]
     query: exp.Query = selects[0]
     for other in selects[1:]:
-        query = exp.union(query, other, distinct=False)
+        query = exp.union(query, other, distinct=False, copy=False)
     return query
 
 
