@@ -26,7 +26,14 @@ from pyiceberg.io.pyarrow import (
     data_file_statistics_from_parquet_metadata,
     parquet_path_to_id_mapping,
 )
-from pyiceberg.manifest import DataFile, DataFileContent, FileFormat, ManifestContent
+from pyiceberg.manifest import (
+    DataFile,
+    DataFileContent,
+    FileFormat,
+    ManifestContent,
+    ManifestEntry,
+    ManifestEntryStatus,
+)
 from pyiceberg.partitioning import UNPARTITIONED_PARTITION_SPEC, PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.serializers import FromInputFile
@@ -312,10 +319,11 @@ class Committed:
 
 
 class _Overwrite(_OverwriteFiles):
-    """An overwrite that carries no dead manifest along, and puts many into one.
+    """An overwrite that carries no dead manifest along, puts many into one, and reads none twice.
 
     pyiceberg 0.12 takes over every manifest of the snapshot before, also those that only say what some
-    earlier snapshot deleted.
+    earlier snapshot deleted, and reads those that name a deleted file once for its deletion and once more
+    for what is left.
     """
 
     merge_at = MANY_MANIFESTS
@@ -328,8 +336,39 @@ class _Overwrite(_OverwriteFiles):
         self.unused = frozenset(self._written_manifests) - named
         return found
 
+    def _before(self) -> list[ManifestFile]:
+        parent = self._parent_snapshot_id
+        before = parent and self._transaction.table_metadata.snapshot_by_id(parent)
+        return (
+            [found for found in manifests_of(before, self._io) if is_alive(found)] if before else []
+        )
+
+    def _deleted_entries(self) -> list[ManifestEntry]:
+        found = [
+            _entry(entry, ManifestEntryStatus.DELETED, self._snapshot_id)
+            for manifest in self._before()
+            if self._deleted_data_files
+            for entry in live_entries(manifest, self._io)
+            if entry.data_file in self._deleted_data_files
+        ]
+        self._validate_required_deletes(found)
+        return found
+
     def _existing_manifests(self) -> list[ManifestFile]:
-        return [manifest for manifest in super()._existing_manifests() if is_alive(manifest)]
+        if not self._deleted_data_files:
+            return self._before()
+        return [left for manifest in self._before() for left in self._without_deleted(manifest)]
+
+    def _without_deleted(self, manifest: ManifestFile) -> list[ManifestFile]:
+        """Return what is left of a manifest: itself, one that is written anew, or none."""
+        entries = live_entries(manifest, self._io)
+        left = [entry for entry in entries if entry.data_file not in self._deleted_data_files]
+        if not left or len(left) == len(entries):
+            return [manifest] if left else []
+        with self.new_manifest_writer(self.spec(manifest.partition_spec_id)) as writer:
+            for entry in left:
+                writer.add_entry(_entry(entry, ManifestEntryStatus.EXISTING, entry.snapshot_id))
+        return [writer.to_manifest_file()]
 
     def _process_manifests(self, manifests: list[ManifestFile]) -> list[ManifestFile]:
         merging: _ManifestMergeManager[_OverwriteFiles] = _ManifestMergeManager(
@@ -339,6 +378,18 @@ class _Overwrite(_OverwriteFiles):
             snapshot_producer=self,
         )
         return merging.merge_manifests(manifests)
+
+
+def _entry(
+    entry: ManifestEntry, status: ManifestEntryStatus, snapshot_id: int | None
+) -> ManifestEntry:
+    return ManifestEntry.from_args(
+        status=status,
+        snapshot_id=snapshot_id,
+        sequence_number=entry.sequence_number,
+        file_sequence_number=entry.file_sequence_number,
+        data_file=entry.data_file,
+    )
 
 
 _MANIFEST_BYTES = 8 * 2**20
