@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from statsig_staging.plan import Batch, Column, Read
 
+    StagingTables = Mapping[tuple[str, str], IcebergTable]
+
 _ATHENA_TYPES = {
     "string": "varchar",
     "long": "bigint",
@@ -46,7 +48,7 @@ class Statements:
     def __init__(self, catalog: Catalog, database: str, root: Path) -> None:
         self._databases = {database: (catalog, database)}
         self._root = root
-        self._translated: dict[int, tuple[exp.Query, exp.Query]] = {}
+        self._translated: dict[int, tuple[exp.Query, exp.Query, StagingTables]] = {}
 
     @contextmanager
     def beside(self, name: str, catalog: Catalog, database: str) -> Iterator[None]:
@@ -61,16 +63,19 @@ class Statements:
         """Return the DuckDB query of a batch; batches that share a tree share its translation."""
         known = self._translated.get(id(batch.select))
         if known is None or known[0] is not batch.select:
-            known = (batch.select, self._translation(batch.select, batch.reads))
+            tables = self._staging_tables(batch.select)
+            known = (batch.select, _translation(batch.select, batch.reads, tables), tables)
             self._translated[id(batch.select)] = known
-        return self._over_files(
-            templates.bind_texts(known[1], batch.values), self._relations(batch.reads)
-        )
+        _, translated, tables = known
+        query = templates.bind_texts(translated, batch.values)
+        return self._over_files(query, self._relations(batch.reads), tables)
 
     def of(self, query: exp.Query, reads: Iterable[Read] = ()) -> exp.Query:
         """Return the DuckDB query of a query over staging tables and over the sources in ``reads``."""
         reads = tuple(reads)
-        return self._over_files(self._translation(query, reads), self._relations(reads))
+        tables = self._staging_tables(query)
+        translated = _translation(query, reads, tables)
+        return self._over_files(translated, self._relations(reads), tables)
 
     def _relations(self, reads: Iterable[Read]) -> dict[str, exp.Query]:
         return {
@@ -85,26 +90,15 @@ class Statements:
             for table, columns in tables.items()
         }
         columns = {table: _dialect_types(found) for table, found in tables.items()}
-        return self._over_files(dialect.translate(query, columns), relations)
+        staging = self._staging_tables(query)
+        return self._over_files(dialect.translate(query, columns), relations, staging)
 
     def forget(self) -> None:
         """Forget the translations of a write."""
         self._translated.clear()
 
-    def _translation(self, query: exp.Query, reads: Iterable[Read]) -> exp.Query:
-        columns = {read.table: _dialect_types(read.columns) for read in reads}
-        return dialect.translate(query, {**columns, **self._staging_columns(query)})
-
-    def _over_files(self, query: exp.Query, relations: Mapping[str, exp.Query]) -> exp.Query:
-        for node in list(query.find_all(exp.Table)):
-            if not node.db:
-                continue
-            source = relations.get(f"{node.db}.{node.name}")
-            relation = self._staging_relation(node) if source is None else source.copy()
-            node.replace(relation.subquery(node.alias_or_name, copy=False))
-        return query
-
-    def _staging_columns(self, query: exp.Query) -> dict[str, dict[str, str]]:
+    def _staging_tables(self, query: exp.Query) -> StagingTables:
+        """Return the staging tables that a query reads, each looked up once."""
         names = {
             (node.db, node.name) for node in query.find_all(exp.Table) if node.db in self._databases
         }
@@ -112,25 +106,41 @@ class Statements:
             (database, name): iceberg.load_table(*self._databases[database], name)
             for database, name in names
         }
-        return {
-            f"{database}.{name}": {
-                field.name: _ATHENA_TYPES[str(field.field_type)]
-                for schema in table.schemas().values()
-                for field in schema.fields
-            }
-            for (database, name), table in tables.items()
-            if table is not None
-        }
+        return {name: table for name, table in tables.items() if table is not None}
 
-    def _staging_relation(self, node: exp.Table) -> exp.Query:
-        known = self._databases.get(node.db)
-        table = iceberg.load_table(*known, node.name) if known is not None else None
-        if table is None:
-            raise WarehouseError(f"table {node.db}.{node.name} does not exist")
-        version = node.args.get("version")
-        snapshot_id = int(version.expression.name) if version is not None else None
-        current = iceberg.data_files(table, snapshot_id)
-        return files_relation(table, current, iceberg.schema_at(table, snapshot_id))
+    def _over_files(
+        self, query: exp.Query, relations: Mapping[str, exp.Query], tables: StagingTables
+    ) -> exp.Query:
+        for node in list(query.find_all(exp.Table)):
+            if not node.db:
+                continue
+            source = relations.get(f"{node.db}.{node.name}")
+            relation = _staging_relation(node, tables) if source is None else source.copy()
+            node.replace(relation.subquery(node.alias_or_name, copy=False))
+        return query
+
+
+def _translation(query: exp.Query, reads: Iterable[Read], tables: StagingTables) -> exp.Query:
+    sources = {read.table: _dialect_types(read.columns) for read in reads}
+    staging = {
+        f"{database}.{name}": {
+            field.name: _ATHENA_TYPES[str(field.field_type)]
+            for schema in table.schemas().values()
+            for field in schema.fields
+        }
+        for (database, name), table in tables.items()
+    }
+    return dialect.translate(query, {**sources, **staging})
+
+
+def _staging_relation(node: exp.Table, tables: StagingTables) -> exp.Query:
+    table = tables.get((node.db, node.name))
+    if table is None:
+        raise WarehouseError(f"table {node.db}.{node.name} does not exist")
+    version = node.args.get("version")
+    snapshot_id = int(version.expression.name) if version is not None else None
+    current = iceberg.data_files(table, snapshot_id)
+    return files_relation(table, current, iceberg.schema_at(table, snapshot_id))
 
 
 def _dialect_types(columns: Mapping[str, str]) -> dict[str, str]:
