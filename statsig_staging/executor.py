@@ -218,19 +218,20 @@ class Pins:
 
     def bind(self, query: exp.Query) -> exp.Query:
         """Return a query whose staging tables are read at these snapshots, whoever writes to them."""
-        free = [
-            node
-            for node in query.find_all(exp.Table)
-            if node.db == self.database and node.args.get("version") is None
-        ]
-        if not any(self.of(node.name) is not None for node in free):
+        if all(self._of_node(node) is None for node in query.find_all(exp.Table)):
             return query
         bound = query.copy()
         for node in bound.find_all(exp.Table):
-            pinned = self.of(node.name) if node.db == self.database else None
-            if pinned is not None and node.args.get("version") is None:
+            pinned = self._of_node(node)
+            if pinned is not None:
                 node.set("version", snapshot(pinned))
         return bound
+
+    def _of_node(self, node: exp.Table) -> int | None:
+        """Return the snapshot that is to be read in place of a table that names none."""
+        if node.db != self.database or node.args.get("version") is not None:
+            return None
+        return self.of(node.name)
 
 
 def _pinned(write: Write, pins: Pins) -> Write:

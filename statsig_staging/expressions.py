@@ -278,7 +278,15 @@ def _tree(tokens: list[Token], sql: str) -> exp.Expr:
         raise ValueError("is nested too deeply") from None
     if len(trees) != 1:
         raise ValueError("holds more than one statement")
-    return trees[0]
+    return without_positions(trees[0])
+
+
+def without_positions(tree: exp.Expr) -> exp.Expr:
+    """Return a tree that has forgotten where in the text it stood, which every copy of it would copy."""
+    for node in tree.walk():
+        if node.meta_get("line") is not None:
+            node.meta.clear()
+    return tree
 
 
 def _first_error(error: ParseError) -> str:

@@ -2,42 +2,58 @@
 
 pyiceberg 0.12 has no public way to commit data files that another engine wrote with field ids in
 them, and none to do several changes of a table in one commit. The calls used for that are
-``create_table_transaction``, ``_OverwriteFiles`` with its ``append_data_file`` and
-``delete_data_file`` and the hooks that choose its manifests, ``Transaction._stage`` through
-``ManageSnapshots`` and ``ExpireSnapshots``, the catalog's own table of ``IcebergTables``, the footer
-statistics of ``pyiceberg.io.pyarrow`` and the decoding of bounds; the contract test ``tests/test_iceberg.py`` holds them to what
-is needed here.
+``_create_staged_table``, ``_OverwriteFiles`` with its ``append_data_file`` and ``delete_data_file`` and
+the hooks that choose its manifests, ``Transaction._stage`` and ``table_metadata``, the catalog's own table
+of ``IcebergTables``, the footer statistics of ``pyiceberg.io.pyarrow`` and the decoding of bounds; the
+contract test ``tests/test_iceberg.py`` holds them to what is needed here.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 from pyiceberg.catalog.sql import IcebergTables, SqlCatalog
 from pyiceberg.conversions import from_bytes
 from pyiceberg.exceptions import NoSuchTableError
+from pyiceberg.io import load_file_io
 from pyiceberg.io.pyarrow import (
     compute_statistics_plan,
     data_file_statistics_from_parquet_metadata,
     parquet_path_to_id_mapping,
 )
-from pyiceberg.manifest import DataFile, DataFileContent, FileFormat, ManifestContent
+from pyiceberg.manifest import (
+    DataFile,
+    DataFileContent,
+    FileFormat,
+    ManifestContent,
+    ManifestEntry,
+    ManifestEntryStatus,
+)
 from pyiceberg.partitioning import UNPARTITIONED_PARTITION_SPEC, PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
+from pyiceberg.serializers import FromInputFile
+from pyiceberg.table import CreateTableTransaction, Transaction
+from pyiceberg.table import Table as IcebergTable
+from pyiceberg.table.refs import SnapshotRefType
 from pyiceberg.table.snapshots import Operation
-from pyiceberg.table.update import SetCurrentSchemaUpdate
+from pyiceberg.table.update import (
+    RemoveSnapshotRefUpdate,
+    RemoveSnapshotsUpdate,
+    SetCurrentSchemaUpdate,
+    SetSnapshotRefUpdate,
+)
 from pyiceberg.table.update.snapshot import (
-    ExpireSnapshots,
     ManageSnapshots,
     _ManifestMergeManager,
     _OverwriteFiles,
 )
 from pyiceberg.transforms import IdentityTransform
-from pyiceberg.typedef import Record
+from pyiceberg.typedef import EMPTY_DICT, Record
 from pyiceberg.types import (
     BooleanType,
     DateType,
@@ -50,22 +66,22 @@ from pyiceberg.types import (
     TimestamptzType,
 )
 from pyiceberg.utils.datetime import days_to_date, micros_to_timestamp
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from statsig_staging.errors import WarehouseError
-from statsig_staging.manifests import is_alive, only_of
+from statsig_staging.manifests import is_alive, live_entries, manifests_of, only_of
 from statsig_staging.plan import Column, ColumnType
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
     from pyiceberg.catalog import Catalog
     from pyiceberg.io import FileIO
     from pyiceberg.manifest import ManifestFile
-    from pyiceberg.table import Table as IcebergTable
-    from pyiceberg.table import Transaction
+    from pyiceberg.table.metadata import TableMetadata
+    from pyiceberg.table.update import TableUpdate
+    from pyiceberg.typedef import Identifier, Properties
 
 CATALOG_NAME = "statsig_staging"
 """Rows of pyiceberg's SQL catalog carry a catalog name; a reader must use the same one."""
@@ -117,14 +133,53 @@ def open_catalog(database: Path, warehouse: Path) -> SqlCatalog:
         WarehouseError: If the file is something else, or cannot be opened.
     """
     try:
-        return SqlCatalog(
-            CATALOG_NAME, uri=f"sqlite:///{database}", warehouse=location_of(warehouse)
-        )
+        return _Catalog(CATALOG_NAME, uri=f"sqlite:///{database}", warehouse=location_of(warehouse))
     except SQLAlchemyError as error:
         raise WarehouseError(
             f"{database} is not a catalog that can be opened; move it away, "
             "or choose an empty connection.path"
         ) from error
+
+
+_METADATA_KEPT = 256
+
+_POINTER = select(IcebergTables.metadata_location).where(
+    IcebergTables.catalog_name == bindparam("catalog"),
+    IcebergTables.table_namespace == bindparam("database"),
+    IcebergTables.table_name == bindparam("name"),
+)
+
+
+class _Catalog(SqlCatalog):
+    """pyiceberg's catalog, which reads a metadata file once: none is ever written again."""
+
+    @cached_property
+    def _file_io(self) -> FileIO:
+        return load_file_io(self.properties, self.properties["warehouse"])
+
+    def _load_file_io(
+        self,
+        properties: Properties = EMPTY_DICT,  # noqa: ARG002
+        location: str | None = None,  # noqa: ARG002
+    ) -> FileIO:
+        return self._file_io
+
+    def load_table(self, identifier: str | Identifier) -> IcebergTable:
+        (database,), name = self.namespace_from(identifier), self.table_name_from(identifier)
+        key = {"catalog": self.name, "database": database, "name": name}
+        with self.engine.connect() as connection:
+            where = connection.scalar(_POINTER, key)
+        if where is None:
+            raise NoSuchTableError(f"Table does not exist: {database}.{name}")
+        written_ns = Path(path_of(where)).stat().st_mtime_ns
+        metadata = _metadata_at(where, written_ns)
+        return IcebergTable((database, name), metadata, where, self._file_io, self)
+
+
+@lru_cache(_METADATA_KEPT)
+def _metadata_at(location: str, written_ns: int) -> TableMetadata:  # noqa: ARG001
+    """Return what a metadata file holds that was written at a moment."""
+    return FromInputFile.table_metadata(load_file_io(location=location).new_input(location))
 
 
 def location_of(path: Path) -> str:
@@ -214,30 +269,15 @@ def data_files(
         return []
     wanted = None if partitions is None else {_days_since_1970(day) for day in partitions}
     found = []
-    for manifest in snapshot.manifests(table.io):
+    for manifest in manifests_of(snapshot, table.io):
         if manifest.content is not ManifestContent.DATA:
             raise ValueError(f"table {'.'.join(table.name())} carries delete files")
         found += [
-            file
-            for file in _entries_of(manifest, table.io)
-            if wanted is None or file.partition[0] in wanted
+            entry.data_file
+            for entry in live_entries(manifest, table.io)
+            if wanted is None or entry.data_file.partition[0] in wanted
         ]
     return found
-
-
-_MANIFESTS_KEPT = 1024
-_entries: OrderedDict[str, tuple[DataFile, ...]] = OrderedDict()
-"""Manifests are never written again under one name, and a load reads each of them many times."""
-
-
-def _entries_of(manifest: ManifestFile, io: FileIO) -> tuple[DataFile, ...]:
-    path = manifest.manifest_path
-    if path not in _entries:
-        entries = manifest.fetch_manifest_entry(io, discard_deleted=True)
-        _entries[path] = tuple(entry.data_file for entry in entries)
-        if len(_entries) > _MANIFESTS_KEPT:
-            _entries.popitem(last=False)
-    return _entries[path]
 
 
 def _days_since_1970(day: date) -> int:
@@ -279,10 +319,11 @@ class Committed:
 
 
 class _Overwrite(_OverwriteFiles):
-    """An overwrite that carries no dead manifest along, and puts many into one.
+    """An overwrite that carries no dead manifest along, puts many into one, and reads none twice.
 
     pyiceberg 0.12 takes over every manifest of the snapshot before, also those that only say what some
-    earlier snapshot deleted.
+    earlier snapshot deleted, and reads those that name a deleted file once for its deletion and once more
+    for what is left.
     """
 
     merge_at = MANY_MANIFESTS
@@ -295,8 +336,39 @@ class _Overwrite(_OverwriteFiles):
         self.unused = frozenset(self._written_manifests) - named
         return found
 
+    def _before(self) -> list[ManifestFile]:
+        parent = self._parent_snapshot_id
+        before = parent and self._transaction.table_metadata.snapshot_by_id(parent)
+        return (
+            [found for found in manifests_of(before, self._io) if is_alive(found)] if before else []
+        )
+
+    def _deleted_entries(self) -> list[ManifestEntry]:
+        found = [
+            _entry(entry, ManifestEntryStatus.DELETED, self._snapshot_id)
+            for manifest in self._before()
+            if self._deleted_data_files
+            for entry in live_entries(manifest, self._io)
+            if entry.data_file in self._deleted_data_files
+        ]
+        self._validate_required_deletes(found)
+        return found
+
     def _existing_manifests(self) -> list[ManifestFile]:
-        return [manifest for manifest in super()._existing_manifests() if is_alive(manifest)]
+        if not self._deleted_data_files:
+            return self._before()
+        return [left for manifest in self._before() for left in self._without_deleted(manifest)]
+
+    def _without_deleted(self, manifest: ManifestFile) -> list[ManifestFile]:
+        """Return what is left of a manifest: itself, one that is written anew, or none."""
+        entries = live_entries(manifest, self._io)
+        left = [entry for entry in entries if entry.data_file not in self._deleted_data_files]
+        if not left or len(left) == len(entries):
+            return [manifest] if left else []
+        with self.new_manifest_writer(self.spec(manifest.partition_spec_id)) as writer:
+            for entry in left:
+                writer.add_entry(_entry(entry, ManifestEntryStatus.EXISTING, entry.snapshot_id))
+        return [writer.to_manifest_file()]
 
     def _process_manifests(self, manifests: list[ManifestFile]) -> list[ManifestFile]:
         merging: _ManifestMergeManager[_OverwriteFiles] = _ManifestMergeManager(
@@ -308,8 +380,41 @@ class _Overwrite(_OverwriteFiles):
         return merging.merge_manifests(manifests)
 
 
+def _entry(
+    entry: ManifestEntry, status: ManifestEntryStatus, snapshot_id: int | None
+) -> ManifestEntry:
+    return ManifestEntry.from_args(
+        status=status,
+        snapshot_id=snapshot_id,
+        sequence_number=entry.sequence_number,
+        file_sequence_number=entry.file_sequence_number,
+        data_file=entry.data_file,
+    )
+
+
 _MANIFEST_BYTES = 8 * 2**20
 """Iceberg's own target for the size of a manifest."""
+
+
+class _Change(Transaction):
+    """A transaction that applies its updates once.
+
+    pyiceberg 0.12 applies all of them to a deep copy of the metadata whenever these are looked at, which
+    one commit does two dozen times.
+    """
+
+    _applied: tuple[TableMetadata, tuple[TableUpdate, ...], TableMetadata] | None = None
+
+    @property
+    def table_metadata(self) -> TableMetadata:
+        base, updates = self._table.metadata, self._updates
+        if self._applied is None or self._applied[0] is not base or self._applied[1] is not updates:
+            self._applied = (base, updates, super().table_metadata)
+        return self._applied[2]
+
+
+class _Creation(_Change, CreateTableTransaction):
+    """A transaction that makes a table."""
 
 
 class TableChange:
@@ -336,14 +441,14 @@ class TableChange:
     ) -> TableChange:
         """Begin a table that does not exist yet."""
         schema = schema_of(columns)
-        transaction = catalog.create_table_transaction(
+        staged = catalog._create_staged_table(  # noqa: SLF001
             (database, name),
             schema=schema,
             location=location,
             partition_spec=_partition_spec(schema) if partitioned else UNPARTITIONED_PARTITION_SPEC,
             properties=TABLE_PROPERTIES,
         )
-        return cls(transaction, new=True)
+        return cls(_Creation(staged), new=True)
 
     @classmethod
     def of(cls, table: IcebergTable, columns: Iterable[Column], *, exact: bool) -> TableChange:
@@ -359,7 +464,7 @@ class TableChange:
     @classmethod
     def on(cls, table: IcebergTable) -> TableChange:
         """Begin a change of an existing table that leaves its columns alone."""
-        transaction = table.transaction()
+        transaction = _Change(table)
         new = {key: value for key, value in TABLE_PROPERTIES.items() if key != "format-version"}
         if not new.items() <= table.properties.items():
             transaction.set_properties(new)
@@ -418,7 +523,16 @@ class TableChange:
             for file in files:
                 snapshot.append_data_file(file)
         if tag is not None:
-            self._tag(snapshot.snapshot_id, tag)
+            self._stage(
+                SetSnapshotRefUpdate(
+                    snapshot_id=snapshot.snapshot_id,
+                    ref_name=tag,
+                    type=SnapshotRefType.TAG,
+                    max_ref_age_ms=None,
+                    max_snapshot_age_ms=None,
+                    min_snapshots_to_keep=None,
+                )
+            )
         retired: tuple[str, ...] = ()
         if keep_tags is not None:
             retired = self._expire({tag, *keep_tags})
@@ -450,25 +564,20 @@ class TableChange:
         producer.merge_at = merge_at
         return producer
 
-    def _tag(self, snapshot_id: int, tag: str) -> None:
-        with ManageSnapshots(self._transaction) as manage:
-            manage.create_tag(snapshot_id, tag)
+    def _stage(self, *updates: TableUpdate) -> None:
+        self._transaction._stage(updates)  # noqa: SLF001
 
     def _expire(self, keep: set[str | None]) -> tuple[str, ...]:
         """Remove tags that are not kept, and the snapshots under none; return the files they alone had."""
         metadata = self._transaction.table_metadata
-        gone = [name for name in metadata.refs if name.startswith("load-") and name not in keep]
-        if gone:
-            with ManageSnapshots(self._transaction) as manage:
-                for name in gone:
-                    manage.remove_tag(name)
-        protected = {ref.snapshot_id for ref in self._transaction.table_metadata.refs.values()}
+        gone = {name for name in metadata.refs if name.startswith("load-") and name not in keep}
+        protected = {ref.snapshot_id for name, ref in metadata.refs.items() if name not in gone}
         expired = [s for s in metadata.snapshots if s.snapshot_id not in protected]
+        live = [s for s in metadata.snapshots if s.snapshot_id in protected]
+        self._stage(*(RemoveSnapshotRefUpdate(ref_name=name) for name in sorted(gone)))
         if not expired:
             return ()
-        live = [s for s in metadata.snapshots if s.snapshot_id in protected]
-        with ExpireSnapshots(self._transaction) as expire:
-            expire.by_ids([snapshot.snapshot_id for snapshot in expired])
+        self._stage(RemoveSnapshotsUpdate(snapshot_ids=[s.snapshot_id for s in expired]))
         return tuple(sorted(path_of(name) for name in only_of(self._table, expired, live)))
 
 

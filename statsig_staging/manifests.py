@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pyiceberg.manifest import ManifestFile
+    from pyiceberg.io import FileIO
+    from pyiceberg.manifest import ManifestEntry, ManifestFile
     from pyiceberg.table import Table as IcebergTable
     from pyiceberg.table.snapshots import Snapshot
 
@@ -41,12 +43,28 @@ def is_alive(manifest: ManifestFile) -> bool:
     return manifest.has_added_files() or manifest.has_existing_files()
 
 
+FILES_KEPT = 1024
+"""Manifests and their lists are never written again under one name, and a load reads each many times."""
+
+
+@lru_cache(FILES_KEPT)
+def manifests_of(snapshot: Snapshot, io: FileIO) -> tuple[ManifestFile, ...]:
+    """Return the manifests of a snapshot."""
+    return tuple(snapshot.manifests(io))
+
+
+@lru_cache(FILES_KEPT)
+def live_entries(manifest: ManifestFile, io: FileIO) -> tuple[ManifestEntry, ...]:
+    """Return the entries of a manifest whose files are not deleted."""
+    return tuple(manifest.fetch_manifest_entry(io, discard_deleted=True))
+
+
 def _manifests(table: IcebergTable, snapshots: Iterable[Snapshot]) -> dict[str, ManifestFile]:
     """Return location → manifest, of all manifests of some snapshots; most they have in common."""
     return {
         manifest.manifest_path: manifest
         for snapshot in snapshots
-        for manifest in snapshot.manifests(table.io)
+        for manifest in manifests_of(snapshot, table.io)
     }
 
 
@@ -55,5 +73,5 @@ def _live_files(table: IcebergTable, manifests: Iterable[ManifestFile]) -> set[s
         entry.data_file.file_path
         for manifest in manifests
         if is_alive(manifest)
-        for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True)
+        for entry in live_entries(manifest, table.io)
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
@@ -66,6 +67,10 @@ class ExperimentStatus:
         return next((load for load in self.history if load.awaits_repair), None)
 
 
+_SNAPSHOTS_KEPT = 8
+"""The rows at a snapshot never change; whoever reads several tables asks for them each time."""
+
+
 class Reader:
     """Reads the published tables of a project's experiments."""
 
@@ -73,11 +78,14 @@ class Reader:
         self._project = project
         self._warehouse = warehouse
         self._database = project.connection.database
+        self._loads_at = lru_cache(_SNAPSHOTS_KEPT)(state.loads_at)
 
     def loads(self, experiment_id: str) -> tuple[Published, ...]:
         """Return the published loads of an experiment, the current one first."""
         keep = self._project.connection.keep_loads
-        return state.read_loads(self._warehouse, self._database, experiment_id, keep)
+        return state.read_loads(
+            self._warehouse, self._database, experiment_id, keep, self._loads_at
+        )
 
     def current(self, experiment_id: str) -> Published:
         """Return the load that readers see.

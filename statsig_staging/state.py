@@ -23,7 +23,7 @@ from statsig_staging.templates import snapshot
 from statsig_staging.warehouses.base import Stamp, TableVersion
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from statsig_staging.sources import Observation
     from statsig_staging.warehouses.base import Warehouse
@@ -127,8 +127,25 @@ def loads_table(experiment_id: str) -> Table:
     )
 
 
+def loads_at(
+    warehouse: Warehouse, database: str, experiment_id: str, keep: int, snapshot_id: int
+) -> tuple[Published, ...]:
+    """Return the loads that were published at one snapshot of their table, as :func:`read_loads` does."""
+    table = loads_table(experiment_id)
+    source = exp.table_(table.name.catalog, db=database, quoted=True)
+    source.set("version", snapshot(snapshot_id))
+    columns = [_column(column.name, keep) for column in table.columns]
+    query = exp.select(*columns, copy=False).from_(source, copy=False)
+    rows = warehouse.fetch(query).to_pylist()
+    return tuple(sorted(map(_from_row, rows), key=lambda load: -load.number))
+
+
 def read_loads(
-    warehouse: Warehouse, database: str, experiment_id: str, keep: int
+    warehouse: Warehouse,
+    database: str,
+    experiment_id: str,
+    keep: int,
+    reading: Callable[..., tuple[Published, ...]] = loads_at,
 ) -> tuple[Published, ...]:
     """Return the published loads of an experiment, the current one first.
 
@@ -138,22 +155,19 @@ def read_loads(
         experiment_id: The experiment.
         keep: How many loads stay readable. What later loads are planned and read with, the definitions,
             the sources and the tables, is left out of those before them.
+        reading: What reads the loads at a snapshot, by default :func:`loads_at`; one that remembers
+            them reads them once.
     """
     table = loads_table(experiment_id)
-    columns = [_column(column.name, keep) for column in table.columns]
     version = warehouse.version(table)
     while version is not None:
-        source = exp.table_(table.name.catalog, db=database, quoted=True)
-        source.set("version", snapshot(version.snapshot_id))
         try:
-            rows = warehouse.fetch(exp.select(*columns).from_(source)).to_pylist()
+            return reading(warehouse, database, experiment_id, keep, version.snapshot_id)
         except StagingError:
             # Another load that puts the rows into one file removes the files they were in.
             before, version = version, warehouse.version(table)
             if version is not None and version.snapshot_id == before.snapshot_id:
                 raise
-            continue
-        return tuple(sorted(map(_from_row, rows), key=lambda load: -load.number))
     return ()
 
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import sqlglot
 from sqlglot import exp
 
+from statsig_staging.expressions import without_positions
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from importlib.resources.abc import Traversable
@@ -39,7 +41,7 @@ def version(name: str) -> str:
 @cache
 def _parsed(name: str) -> exp.Select:
     text = (template_root() / f"{name}.sql").read_text(encoding="utf-8")
-    query = sqlglot.parse_one(text, read=DIALECT)
+    query = without_positions(sqlglot.parse_one(text, read=DIALECT))
     if not isinstance(query, exp.Select):
         raise TypeError(f"template {name!r} is not one SELECT")
     return query
@@ -71,7 +73,7 @@ def bind(
 
 def bind_columns(sql: str, alias: str) -> exp.Expr:
     """Return a scalar expression of this library's own with its columns read from ``alias``."""
-    tree = sqlglot.parse_one(sql, read=DIALECT)
+    tree = without_positions(sqlglot.parse_one(sql, read=DIALECT))
     for column in tree.find_all(exp.Column):
         column.set("table", exp.to_identifier(alias))
     return tree
@@ -114,7 +116,7 @@ def part(query: exp.Query, name: str) -> exp.Select:
 def aliased(relation: exp.Expr, alias: str) -> exp.Expr:
     """Return a table or query as something that FROM takes, under ``alias``."""
     if isinstance(relation, exp.Query):
-        return relation.copy().subquery(alias)
+        return relation.copy().subquery(alias, copy=False)
     if not isinstance(relation, exp.Table):
         raise TypeError(f"not a table or query: {relation!r}")
     table = relation.copy()

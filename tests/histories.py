@@ -176,10 +176,9 @@ class Player:
     def _experiment(self) -> str:
         return self._world.scenario.experiment.id
 
-    def _connect(self, turn: Turn, folder: Path | None = None) -> staging.Engine:
+    def _connect(self, turn: Turn, project: staging.Project) -> staging.Engine:
         through = target(self._world.scenario, turn.through)
         now = datetime.combine(through, time(12), UTC) if turn.early else NOW
-        project = staging.load_project(folder or self._world.folder)
         return staging.connect(project, now=lambda: now)
 
     def _load(self, turn: Turn) -> None:
@@ -191,7 +190,8 @@ class Player:
         asked = turn.command(self._world.scenario, turn.pick)
         if turn.kill_at is not None:
             boundaries.load(self._world.folder, through, at=turn.kill_at, **asked)
-        with self._connect(turn) as engine:
+        project = self._project()
+        with self._connect(turn, project) as engine:
             want = self._world.expected(through)
             if turn.meddling is not None and not self._meddle(engine, turn, asked):
                 want = self._world.expected(through)
@@ -200,8 +200,8 @@ class Player:
                 engine.run(self._experiment, through=through, **asked)
             elif turn.meddling is None:
                 engine.run(self._experiment, through=through, **asked)
-            self._tables = self._read(engine)
-            compare_tables(want, self._world.scenario.experiment, self._project(), self._tables)
+            self._tables = read_tables(engine, project, self._experiment)
+            compare_tables(want, self._world.scenario.experiment, project, self._tables)
             assert engine.status(self._experiment)[0].interrupted is None
 
     def _meddle(self, engine: staging.Engine, turn: Turn, asked: dict[str, Any]) -> bool:
@@ -222,7 +222,7 @@ class Player:
 
     def _load_nothing(self, turn: Turn) -> None:
         through = target(self._world.scenario, turn.through)
-        with self._connect(turn) as engine:
+        with self._connect(turn, self._project()) as engine:
             before = engine.status(self._experiment)[0].loads
             with pytest.raises(staging.NoExposuresError):
                 engine.run(
@@ -235,17 +235,15 @@ class Player:
     def _project(self) -> staging.Project:
         return staging.load_project(self._world.folder)
 
-    def _read(self, engine: staging.Engine) -> Tables:
-        return read_tables(engine, self._project(), self._experiment)
-
     def _compare_with_fresh(self, turn: Turn) -> None:
         through = target(self._world.scenario, turn.through)
         if not self._world.has_exposures(through) or turn.meddling is not None:
             return
-        with self._connect(turn, self._world.write_fresh_project()) as fresh:
+        project = staging.load_project(self._world.write_fresh_project())
+        with self._connect(turn, project) as fresh:
             fresh.run(self._experiment, refresh="full", through=through)
-            fresh_tables = self._read(fresh)
+            fresh_tables = read_tables(fresh, project, self._experiment)
         want = self._world.expected(through)
-        compare_tables(want, self._world.scenario.experiment, self._project(), fresh_tables)
+        compare_tables(want, self._world.scenario.experiment, project, fresh_tables)
         for name, table in fresh_tables.items():
             assert plain_rows(self._tables[name]) == plain_rows(table), name

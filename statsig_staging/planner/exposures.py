@@ -218,7 +218,7 @@ def counts_step(of: ExposureTables) -> Step:
             tables={"exposure_counts": of.before(target)},
             values={"on_days": on_days("d", days)},
         )
-        counted = exp.union(build(scan, days), staged, distinct=False)
+        counted = exp.union(build(scan, days), staged, distinct=False, copy=False)
         return templates.bind("exposure_counts_added", tables={"counted": counted})
 
     return Step(
@@ -277,7 +277,7 @@ def unit_day_step(of: ExposureTables) -> Step:
             tables={"unit_day_exposures": of.before(target), "places": places},
             values={"on_days": on_days("d", days)},
         )
-        rows = exp.union(exposures(scan, of.source, days), staged, distinct=False)
+        rows = exp.union(exposures(scan, of.source, days), staged, distinct=False, copy=False)
         return unit_day_exposures(of.source, rows)
 
     return Step(
@@ -384,7 +384,7 @@ def _grown_units(of: ExposureTables, target: Table) -> tuple[exp.Query, exp.Quer
     for name in _context_names(of.source):
         new.select(exp.column(name, "d", quoted=True), copy=False)
         known.select(exp.column(name, "f", quoted=True), copy=False)
-    both = exp.union(new, known, distinct=False)
+    both = exp.union(new, known, distinct=False, copy=False)
     return touched, first_exposures(of.source, both, may_tie=True)
 
 

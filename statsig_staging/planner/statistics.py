@@ -126,7 +126,9 @@ def results(wanted: Results) -> exp.Query:
         tables={"published_results": published, "exposures_summary": summary},
         values={"since": wanted.since},
     )
-    return exp.union(query.where(exp.or_(recent, unknown)), kept, distinct=False)
+    return exp.union(
+        query.where(exp.or_(recent, unknown), copy=False), kept, distinct=False, copy=False
+    )
 
 
 def _no_rows(table: Table) -> exp.Query:
@@ -250,10 +252,10 @@ def _unit_days(sources: Sequence[UnitTotals], names: _Numbered) -> exp.Query:
                 if _key(aggregate) in held:
                     value = exp.column(aggregate.column, "u")
                 query = query.select(exp.alias_(exp.cast(value, "double"), short))
-            selects.append(query.from_(part.subquery("u")))
+            selects.append(query.from_(part.subquery("u", copy=False), copy=False))
     union: exp.Query = selects[0]
     for select in selects[1:]:
-        union = exp.union(union, select, distinct=False)
+        union = exp.union(union, select, distinct=False, copy=False)
     return union if len(sources) == 1 else _summed(union, names)
 
 

@@ -78,7 +78,7 @@ class UnitTotals:
         days, *totals = self.parts(through=through)
         relation: exp.Query = days
         for part in totals:
-            relation = exp.union(relation, part, distinct=False)
+            relation = exp.union(relation, part, distinct=False, copy=False)
         select = templates.bind(
             "unit_totals", tables={"unit_days": relation}, values={"through": through}
         )

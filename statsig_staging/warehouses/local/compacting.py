@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from statsig_staging import iceberg
 from statsig_staging.iceberg import TableChange
-from statsig_staging.manifests import is_alive
+from statsig_staging.manifests import is_alive, manifests_of
 from statsig_staging.warehouses.local.parquet import Copy, copy_rows
 from statsig_staging.warehouses.local.statements import files_relation
 
@@ -70,7 +70,7 @@ def compact(
     if snapshot is None:
         return None
     small = groups(iceberg.data_files(table))
-    manifests = [found for found in snapshot.manifests(table.io) if is_alive(found)]
+    manifests = [found for found in manifests_of(snapshot, table.io) if is_alive(found)]
     if not small and len(manifests) < MANY_MANIFESTS:
         return None
     schema = table.schema()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -181,6 +182,22 @@ def common_type(kinds: Iterable[str]) -> str:
     return "varchar"
 
 
+@lru_cache(1024)
+def _parsed(kind: str) -> exp.DataType:
+    return exp.DataType.build(kind, dialect="athena", udt=True)
+
+
+def data_type(kind: str) -> exp.DataType:
+    """Return an Athena type as a node."""
+    return _parsed(kind).copy()
+
+
+@lru_cache(1024)
+def in_duckdb(kind: str) -> str:
+    """Return an Athena type in DuckDB's SQL."""
+    return exp.DataType.build(kind, dialect="athena").sql("duckdb")
+
+
 def merged_columns(files: Iterable[SourceFile]) -> dict[str, str]:
     """Return the columns of all files together, in the order in which they appear."""
     kinds: dict[str, list[str]] = {}
@@ -214,8 +231,7 @@ def table_function(
         options["hive_types"] = _struct(folders)
     if field_ids:
         options["schema"] = by_field_id(
-            (number, name, exp.DataType.build(kind, dialect="athena").sql("duckdb"))
-            for name, (number, kind) in field_ids.items()
+            (number, name, in_duckdb(kind)) for name, (number, kind) in field_ids.items()
         )
     elif len(paths) > 1 and kind != "json":
         options["union_by_name"] = exp.true()
@@ -273,12 +289,7 @@ def by_field_id(fields: Iterable[tuple[int, str, str]]) -> exp.Expr:
 
 
 def _struct(types: Mapping[str, str]) -> exp.Expr:
-    return _named_types(
-        {
-            name: exp.DataType.build(kind, dialect="athena").sql("duckdb")
-            for name, kind in types.items()
-        }
-    )
+    return _named_types({name: in_duckdb(kind) for name, kind in types.items()})
 
 
 def _named_types(types: Mapping[str, str]) -> exp.Expr:
@@ -328,7 +339,7 @@ def source_relation(
     selects = [_select(group, columns) for group in groups.values()]
     query: exp.Query = selects[0]
     for other in selects[1:]:
-        query = exp.union(query, other, distinct=False)
+        query = exp.union(query, other, distinct=False, copy=False)
     return query
 
 
@@ -362,7 +373,7 @@ def _select(group: _Alike, columns: Mapping[str, str]) -> exp.Select:
             column = _cast(exp.null(), kind)
         elif name not in folders and natural[name] != kind:
             column = _cast(column, kind)
-        projections.append(exp.alias_(column, name, quoted=True))
+        projections.append(exp.alias_(column, name, quoted=True, copy=False))
     return exp.select(*projections, copy=False).from_(reader, copy=False)
 
 
@@ -383,7 +394,7 @@ def _cast(node: exp.Expr, kind: str) -> exp.Expr:
     """Return a value as one of a column's type; where nothing is known of that, it is null and fits any."""
     if kind == "unknown":
         return exp.null()
-    return exp.cast(node, exp.DataType.build(_sql_type(kind), dialect="athena", udt=True))
+    return exp.Cast(this=node, to=data_type(_sql_type(kind)))
 
 
 def _sql_type(kind: str) -> str:

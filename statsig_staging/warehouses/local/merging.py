@@ -46,13 +46,13 @@ class MergeSource:
         self._run(exp.Drop(tables=[exp.to_table(_NAME)], kind="TABLE", exists=True))
 
     def _run(self, statement: exp.Expr) -> list[tuple[object, ...]]:
-        return self._duckdb.execute(statement.sql("duckdb")).fetchall()
+        return self._duckdb.execute(statement.sql("duckdb", copy=False)).fetchall()
 
     def add(self, select: exp.Query) -> None:
         """Add the rows of a DuckDB query."""
         names = [*self._columns, self._write.deleted]
         rows = exp.select(*(exp.column(name, "q", quoted=True) for name in names)).from_(
-            select.subquery("q")
+            select.subquery("q", copy=False)
         )
         if self._exists:
             self._run(exp.insert(rows, _NAME))
@@ -106,7 +106,7 @@ class MergeSource:
             .where(exp.not_(exp.Exists(this=self._matching())))
         )
         columns = self._write.target.columns
-        return exp.union(typed(kept, columns), typed(new, columns), distinct=False)
+        return exp.union(typed(kept, columns), typed(new, columns), distinct=False, copy=False)
 
     def _is_deleted(self) -> exp.Expr:
         """Return whether a row removes its key: one that does not say so updates or inserts it."""

@@ -151,7 +151,7 @@ def _copy(select: exp.Query, place: Path, schema: Schema, *, split: bool) -> str
             for name, value in options.items()
         ],
     )
-    return statement.sql("duckdb")
+    return statement.sql("duckdb", copy=False)
 
 
 def _written(rows: Iterable[Mapping[str, object]], partition: date | None) -> Iterator[WrittenFile]:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from statsig_staging.plan import Batch, Column, Read
 
+    StagingTables = Mapping[tuple[str, str], IcebergTable]
+
 _ATHENA_TYPES = {
     "string": "varchar",
     "long": "bigint",
@@ -46,7 +48,7 @@ class Statements:
     def __init__(self, catalog: Catalog, database: str, root: Path) -> None:
         self._databases = {database: (catalog, database)}
         self._root = root
-        self._translated: dict[int, tuple[exp.Query, exp.Query]] = {}
+        self._translated: dict[int, tuple[exp.Query, exp.Query, StagingTables]] = {}
 
     @contextmanager
     def beside(self, name: str, catalog: Catalog, database: str) -> Iterator[None]:
@@ -58,22 +60,28 @@ class Statements:
             del self._databases[name]
 
     def of_batch(self, batch: Batch) -> exp.Query:
-        """Return the DuckDB query of a batch."""
-        return self.of(batch.select, batch.reads, batch.values)
+        """Return the DuckDB query of a batch; batches that share a tree share its translation."""
+        known = self._translated.get(id(batch.select))
+        if known is None or known[0] is not batch.select:
+            tables = self._staging_tables(batch.select)
+            known = (batch.select, _translation(batch.select, batch.reads, tables), tables)
+            self._translated[id(batch.select)] = known
+        _, translated, tables = known
+        query = templates.bind_texts(translated, batch.values)
+        return self._over_files(query, self._relations(batch.reads), tables)
 
-    def of(
-        self, query: exp.Query, reads: Iterable[Read] = (), values: Mapping[str, str] | None = None
-    ) -> exp.Query:
+    def of(self, query: exp.Query, reads: Iterable[Read] = ()) -> exp.Query:
         """Return the DuckDB query of a query over staging tables and over the sources in ``reads``."""
         reads = tuple(reads)
-        relations = {
+        tables = self._staging_tables(query)
+        translated = _translation(query, reads, tables)
+        return self._over_files(translated, self._relations(reads), tables)
+
+    def _relations(self, reads: Iterable[Read]) -> dict[str, exp.Query]:
+        return {
             read.table: files.source_relation(read.files, read.columns, self._root)
             for read in reads
         }
-        translated = self._translation(
-            query, {read.table: _dialect_types(read.columns) for read in reads}
-        )
-        return self._over_files(templates.bind_texts(translated, values or {}), relations)
 
     def without_rows(self, query: exp.Query, tables: Mapping[str, Mapping[str, str]]) -> exp.Query:
         """Return the DuckDB query of a query over empty source tables of the given columns."""
@@ -82,32 +90,15 @@ class Statements:
             for table, columns in tables.items()
         }
         columns = {table: _dialect_types(found) for table, found in tables.items()}
-        return self._over_files(dialect.translate(query, columns), relations)
+        staging = self._staging_tables(query)
+        return self._over_files(dialect.translate(query, columns), relations, staging)
 
     def forget(self) -> None:
         """Forget the translations of a write."""
         self._translated.clear()
 
-    def _translation(self, query: exp.Query, columns: Mapping[str, Mapping[str, str]]) -> exp.Query:
-        """Return a query in DuckDB's SQL; batches that share a tree share its translation."""
-        known = self._translated.get(id(query))
-        if known is None or known[0] is not query:
-            schema = {**columns, **self._staging_columns(query)}
-            known = (query, dialect.translate(query, schema))
-            self._translated[id(query)] = known
-        return known[1]
-
-    def _over_files(self, query: exp.Query, relations: Mapping[str, exp.Query]) -> exp.Query:
-        for node in list(query.find_all(exp.Table)):
-            if not node.db:
-                continue
-            relation = relations.get(f"{node.db}.{node.name}")
-            if relation is None:
-                relation = self._staging_relation(node)
-            node.replace(relation.copy().subquery(node.alias_or_name))
-        return query
-
-    def _staging_columns(self, query: exp.Query) -> dict[str, dict[str, str]]:
+    def _staging_tables(self, query: exp.Query) -> StagingTables:
+        """Return the staging tables that a query reads, each looked up once."""
         names = {
             (node.db, node.name) for node in query.find_all(exp.Table) if node.db in self._databases
         }
@@ -115,25 +106,41 @@ class Statements:
             (database, name): iceberg.load_table(*self._databases[database], name)
             for database, name in names
         }
-        return {
-            f"{database}.{name}": {
-                field.name: _ATHENA_TYPES[str(field.field_type)]
-                for schema in table.schemas().values()
-                for field in schema.fields
-            }
-            for (database, name), table in tables.items()
-            if table is not None
-        }
+        return {name: table for name, table in tables.items() if table is not None}
 
-    def _staging_relation(self, node: exp.Table) -> exp.Query:
-        known = self._databases.get(node.db)
-        table = iceberg.load_table(*known, node.name) if known is not None else None
-        if table is None:
-            raise WarehouseError(f"table {node.db}.{node.name} does not exist")
-        version = node.args.get("version")
-        snapshot_id = int(version.expression.name) if version is not None else None
-        current = iceberg.data_files(table, snapshot_id)
-        return files_relation(table, current, iceberg.schema_at(table, snapshot_id))
+    def _over_files(
+        self, query: exp.Query, relations: Mapping[str, exp.Query], tables: StagingTables
+    ) -> exp.Query:
+        for node in list(query.find_all(exp.Table)):
+            if not node.db:
+                continue
+            source = relations.get(f"{node.db}.{node.name}")
+            relation = _staging_relation(node, tables) if source is None else source.copy()
+            node.replace(relation.subquery(node.alias_or_name, copy=False))
+        return query
+
+
+def _translation(query: exp.Query, reads: Iterable[Read], tables: StagingTables) -> exp.Query:
+    sources = {read.table: _dialect_types(read.columns) for read in reads}
+    staging = {
+        f"{database}.{name}": {
+            field.name: _ATHENA_TYPES[str(field.field_type)]
+            for schema in table.schemas().values()
+            for field in schema.fields
+        }
+        for (database, name), table in tables.items()
+    }
+    return dialect.translate(query, {**sources, **staging})
+
+
+def _staging_relation(node: exp.Table, tables: StagingTables) -> exp.Query:
+    table = tables.get((node.db, node.name))
+    if table is None:
+        raise WarehouseError(f"table {node.db}.{node.name} does not exist")
+    version = node.args.get("version")
+    snapshot_id = int(version.expression.name) if version is not None else None
+    current = iceberg.data_files(table, snapshot_id)
+    return files_relation(table, current, iceberg.schema_at(table, snapshot_id))
 
 
 def _dialect_types(columns: Mapping[str, str]) -> dict[str, str]:
@@ -154,7 +161,7 @@ def files_relation(table: IcebergTable, current: Sequence[DataFile], schema: Sch
 
 
 def _null(field: NestedField) -> exp.Expr:
-    return exp.cast(exp.null(), _ATHENA_TYPES[str(field.field_type)], dialect="athena")
+    return exp.Cast(this=exp.null(), to=files.data_type(_ATHENA_TYPES[str(field.field_type)]))
 
 
 def _by_typical_size(current: Sequence[DataFile]) -> list[DataFile]:
@@ -183,8 +190,7 @@ def _option(name: str, value: exp.Expr) -> exp.Expr:
 
 
 def _duckdb_type(field: NestedField) -> str:
-    kind = exp.DataType.build(_ATHENA_TYPES[str(field.field_type)], dialect="athena")
-    return kind.sql("duckdb")
+    return files.in_duckdb(_ATHENA_TYPES[str(field.field_type)])
 
 
 def typed(
@@ -193,16 +199,18 @@ def typed(
     """Return the query with exactly the given columns, in their types, and others as nulls."""
     projections = [
         exp.alias_(
-            exp.cast(
-                exp.column(column.name, "q", quoted=True),
-                exp.DataType.build(column.type, dialect="athena"),
+            exp.Cast(
+                this=exp.column(column.name, "q", quoted=True), to=files.data_type(column.type)
             ),
             column.name,
             quoted=True,
+            copy=False,
         )
         for column in columns
     ]
-    projections += [exp.alias_(_null(field), field.name, quoted=True) for field in others]
+    projections += [
+        exp.alias_(_null(field), field.name, quoted=True, copy=False) for field in others
+    ]
     return exp.select(*projections, copy=False).from_(select.subquery("q", copy=False), copy=False)
 
 

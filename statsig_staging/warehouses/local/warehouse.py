@@ -181,14 +181,16 @@ class LocalWarehouse:
         """Return column → Athena type of a query over source tables with the given columns."""
         statement = self._statements.without_rows(query, tables)
         with mapped_errors():
-            described = self._duckdb.execute(f"DESCRIBE {statement.sql('duckdb')}").fetchall()
+            described = self._duckdb.execute(
+                f"DESCRIBE {statement.sql('duckdb', copy=False)}"
+            ).fetchall()
         return {str(row[0]): files.duckdb_type(str(row[1])) for row in described}
 
     def fetch(self, query: exp.Query, reads: Iterable[Read] = ()) -> pa.Table:
         """Return the rows of a query over staging tables, and over the sources that ``reads`` lists."""
         with mapped_errors():
             statement = self._statements.of(query, reads)
-            return self._duckdb.sql(statement.sql("duckdb")).to_arrow_table()
+            return self._duckdb.sql(statement.sql("duckdb", copy=False)).to_arrow_table()
 
     def version(self, table: Table) -> TableVersion | None:
         """Return the current version of a table; None where there is no such table."""

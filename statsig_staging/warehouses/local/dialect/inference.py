@@ -46,10 +46,17 @@ def infer(node: exp.Expr) -> Kind:
         kinds = [type_of(argument) for argument in arguments(node)]
         returns = function.returns
         return returns if isinstance(returns, exp.DataType) else returns(kinds or [UNKNOWN])
-    for kinds_of_node, rule in RULES.items():
-        if isinstance(node, kinds_of_node):
-            return rule(node)
-    return ANONYMOUS.get(node.name.lower(), UNKNOWN) if isinstance(node, exp.Anonymous) else UNKNOWN
+    if isinstance(node, exp.Anonymous):
+        return ANONYMOUS.get(node.name.lower(), UNKNOWN)
+    kind: type[exp.Expr] = type(node)
+    if kind not in _RULE_OF:
+        matching = (rule for kinds, rule in RULES.items() if issubclass(kind, kinds))
+        _RULE_OF[kind] = next(matching, _fixed(UNKNOWN))
+    return _RULE_OF[kind](node)
+
+
+_RULE_OF: dict[type[exp.Expr], Callable[[exp.Expr], Kind]] = {}
+"""The rule of each class, as it was found in `RULES`."""
 
 
 def element(array: Kind) -> Kind:

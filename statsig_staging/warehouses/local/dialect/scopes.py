@@ -31,8 +31,8 @@ def annotate(query: exp.Expr, schema: Schema) -> None:
         node.type = None
     if isinstance(query, exp.Query):
         _Annotator(tables).run(query)
-    for node in _post_order(query):
-        if node.type is None and not isinstance(node, exp.DataType):
+    for node in _untyped(query):
+        if not isinstance(node, exp.DataType):
             node.type = inference.infer(node)
 
 
@@ -40,8 +40,14 @@ def _columns(columns: Mapping[str, str]) -> Columns:
     return {name.lower(): parse_type(kind) for name, kind in columns.items()}
 
 
-def _post_order(node: exp.Expr) -> Iterator[exp.Expr]:
-    return iter(reversed(list(node.walk(bfs=True))))
+def _untyped(node: exp.Expr) -> Iterator[exp.Expr]:
+    """Return the nodes without a type, children before their parents; a query that has one is done."""
+    found = list(node.walk(bfs=True, prune=_is_done))
+    return (each for each in reversed(found) if each.type is None)
+
+
+def _is_done(node: exp.Expr) -> bool:
+    return isinstance(node, (exp.Select, exp.SetOperation)) and node.type is not None
 
 
 class _Annotator:
@@ -56,8 +62,8 @@ class _Annotator:
             for column in scope.columns:
                 column.type = self.resolve(column, scope)
             body = scope.expression
-            for node in _post_order(body):
-                if node.type is None and not isinstance(node, (exp.Column, exp.DataType)):
+            for node in _untyped(body):
+                if not isinstance(node, (exp.Column, exp.DataType)):
                     node.type = inference.infer(node)
             self.outputs[id(body)] = self.output(body, scope)
             self.check_aliases(body, scope)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
@@ -112,6 +113,7 @@ def decimal(precision: int, scale: int) -> exp.DataType:
     return exp.DataType(this=DType.DECIMAL, expressions=params, nested=False)
 
 
+@lru_cache(1024)
 def parse_type(name: str) -> exp.DataType:
     """Return the type called `name` in Athena, unknown when it has no such name."""
     try:
