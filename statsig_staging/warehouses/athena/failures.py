@@ -1,7 +1,7 @@
 """What AWS answers where something goes wrong, as the library's own errors and one closed classification.
 
-Two things fail: calls, which raise an error of botocore, and statements, which end in FAILED or CANCELLED with an
-``AthenaError``. Both end in an :class:`AwsError` with a :class:`Kind`, which is what retries and loops match on.
+Two things fail: calls, which raise an error of botocore, and statements, which end in FAILED or CANCELLED (see
+``endings``). Both end in an :class:`AwsError` with a :class:`Kind`, which is what retries and loops match on.
 """
 
 from __future__ import annotations
@@ -198,7 +198,7 @@ def failed_call(error: BaseException, what: str) -> AwsError | None:
             return _of_client(error, what)
         case ConnectionError() | TimeoutError():
             return failure(
-                f"{what}: the connection to AWS was lost ({type(error).__name__}); {_AGAIN}",
+                f"{what}: the connection to AWS was lost ({type(error).__name__}); {AGAIN}",
                 Kind.TRANSIENT,
             )
         case _:
@@ -217,11 +217,10 @@ def raise_mapped(error: BaseException, what: str) -> NoReturn:
     raise mapped from error
 
 
-_AGAIN: Final = "run again"
+AGAIN: Final = "run again"
 _POLICY: Final = "`statsig-staging access policy` prints what the role needs"
-_CREATE: Final = "create it, or correct its name in the configuration"
-_LESS: Final = "lower connection.max_bytes_per_statement, so that a statement reads fewer days"
-_ELSEWHERE: Final = (
+CREATE: Final = "create it, or correct its name in the configuration"
+ELSEWHERE: Final = (
     "a bucket is not in connection.region, or not where the role may write; check "
     "connection.region, connection.bucket and connection.query_results"
 )
@@ -234,7 +233,7 @@ _LOCATION: Final = (
 def _of_answer(error: botocore.ClientError, what: str) -> AwsError:
     """Return what an error that the service answered means."""
     details = error.response.get("Error", {})
-    code, said = str(details.get("Code", "")), _said(str(details.get("Message", "")))
+    code, said = str(details.get("Code", "")), said_plainly(str(details.get("Message", "")))
     kind = _kind_of_answer(error, code, said)
     code = str(error.response.get("AthenaErrorCode") or code)
     advice = _advice_for_call(kind, said)
@@ -254,7 +253,7 @@ def _kind_of_answer(error: botocore.ClientError, code: str, said: str) -> Kind:
         return Kind.TRANSIENT
     if status == 429:
         return Kind.THROTTLED
-    if _DENIED.search(said):
+    if DENIED.search(said):
         return Kind.PERMISSION
     if _NOT_FOUND.search(said):
         return Kind.MISSING
@@ -275,27 +274,27 @@ def _advice_for_call(kind: Kind, said: str) -> str:
         case Kind.EXPIRED_CREDENTIALS:
             return "sign in again, then run again"
         case Kind.PERMISSION:
-            return _denied(said)
+            return denied(said)
         case Kind.MISSING:
-            return _CREATE
+            return CREATE
         case Kind.REFUSED if _NO_LOCATION.search(said):
             return _LOCATION
-        case Kind.REFUSED if _FOREIGN.search(said):
-            return _ELSEWHERE
+        case Kind.REFUSED if FOREIGN.search(said):
+            return ELSEWHERE
         case Kind.REFUSED:
             return "correct the configuration"
         case _:
-            return _AGAIN
+            return AGAIN
 
 
-_DENIED: Final = re.compile(
+DENIED: Final = re.compile(
     r"not authorized to perform|Access ?Denied|PERMISSION_DENIED|Insufficient (?:permissions|Lake Formation)"
     r"|insufficient permissions|do(?:es)? not have (?:the )?permission|Required .* permission",
     re.IGNORECASE,
 )
 _NOT_FOUND: Final = re.compile(r"(?:was|is) not found|does not exist|not found\.?$", re.IGNORECASE)
 _NO_LOCATION: Final = re.compile(r"No output location provided|output ?location", re.IGNORECASE)
-_FOREIGN: Final = re.compile(
+FOREIGN: Final = re.compile(
     r"must be addressed using the specified endpoint|region .* is wrong|PermanentRedirect"
     r"|bucket is in this region|Unable to verify/create output bucket|expected ?bucket ?owner",
     re.IGNORECASE,
@@ -303,7 +302,7 @@ _FOREIGN: Final = re.compile(
 _ACTION: Final = re.compile(r"not authorized to perform:? ([\w*:-]+)(?: on resource:? (\S+))?")
 
 
-def _denied(said: str) -> str:
+def denied(said: str) -> str:
     """Return which permission is missing, as far as the message names it, and where to get it."""
     found = _ACTION.search(said)
     if found is None:
@@ -328,7 +327,7 @@ def _of_client(error: botocore.BotoCoreError, what: str) -> AwsError:
             | botocore.SSOTokenLoadError()
         ):
             return failure(
-                f"{what}: AWS credentials could not be had: {_said(str(error))}; sign in again",
+                f"{what}: AWS credentials could not be had: {said_plainly(str(error))}; sign in again",
                 Kind.EXPIRED_CREDENTIALS,
             )
         case botocore.ParamValidationError():
@@ -342,15 +341,17 @@ def _of_client(error: botocore.BotoCoreError, what: str) -> AwsError:
             | botocore.IncompleteReadError()
             | botocore.ChecksumError()
         ):
-            said = _said(str(error))
+            said = said_plainly(str(error))
             return failure(
-                f"{what}: {said}; check the network and connection.endpoint_url, and {_AGAIN}",
+                f"{what}: {said}; check the network and connection.endpoint_url, and {AGAIN}",
                 Kind.TRANSIENT,
             )
         case botocore.BaseEndpointResolverError():
-            return failure(f"{what}: {_said(str(error))}; check connection.region", Kind.REFUSED)
+            return failure(
+                f"{what}: {said_plainly(str(error))}; check connection.region", Kind.REFUSED
+            )
         case _:
-            return failure(f"{what}: {_said(str(error))}; {_AGAIN}", Kind.UNKNOWN)
+            return failure(f"{what}: {said_plainly(str(error))}; {AGAIN}", Kind.UNKNOWN)
 
 
 _SECRETS: Final = (
@@ -360,118 +361,9 @@ _SECRETS: Final = (
 )
 
 
-def _said(message: str) -> str:
+def said_plainly(message: str) -> str:
     """Return a message on one line, without what may be a secret."""
     text = " ".join(message.split())
     for pattern, instead in _SECRETS:
         text = pattern.sub(instead, text)
     return text.rstrip(".; ")
-
-
-# Types: the error catalog of the Athena user guide. The type of everything of Iceberg is 233, so the name that
-# begins the message decides first.
-_NAMES: Final[Mapping[str, Kind]] = {
-    "MORE_RUNS_NEEDED": Kind.MORE_RUNS_NEEDED,
-    "TOO_MANY_OPEN_PARTITIONS": Kind.TOO_MANY_PARTITIONS,
-    "TABLE_NOT_FOUND": Kind.MISSING,
-    "COLUMN_NOT_FOUND": Kind.MISSING,
-    "SCHEMA_NOT_FOUND": Kind.MISSING,
-    "CATALOG_NOT_FOUND": Kind.MISSING,
-    "EXCEEDED_TIME_LIMIT": Kind.TIMED_OUT,
-    "EXCEEDED_MEMORY_LIMIT": Kind.RESOURCES_EXHAUSTED,
-    "EXCEEDED_LOCAL_MEMORY_LIMIT": Kind.RESOURCES_EXHAUSTED,
-    "CLUSTER_OUT_OF_MEMORY": Kind.RESOURCES_EXHAUSTED,
-    "PERMISSION_DENIED": Kind.PERMISSION,
-    "DIVISION_BY_ZERO": Kind.WRONG_DATA,
-    "NUMERIC_VALUE_OUT_OF_RANGE": Kind.WRONG_DATA,
-    "INVALID_CAST_ARGUMENT": Kind.WRONG_DATA,
-    "INVALID_FUNCTION_ARGUMENT": Kind.WRONG_DATA,
-    "MERGE_TARGET_ROW_MULTIPLE_MATCHES": Kind.WRONG_DATA,
-    "HIVE_BAD_DATA": Kind.WRONG_DATA,
-    "HIVE_CURSOR_ERROR": Kind.WRONG_DATA,
-    "HIVE_PARTITION_SCHEMA_MISMATCH": Kind.WRONG_DATA,
-}
-_TYPES: Final[Mapping[int, Kind]] = {
-    **dict.fromkeys(range(9), Kind.RESOURCES_EXHAUSTED),
-    206: Kind.TIMED_OUT,
-    210: Kind.TIMED_OUT,
-    234: Kind.PERMISSION,
-    1001: Kind.WRONG_DATA,
-    1301: Kind.MISSING,
-    **dict.fromkeys(range(1400, 1407), Kind.THROTTLED),
-    1500: Kind.PERMISSION,
-    1501: Kind.PERMISSION,
-    1602: Kind.RESOURCES_EXHAUSTED,
-    9999: Kind.TRANSIENT,
-}
-_TEXTS: Final = (
-    (re.compile(r"bytes scanned limit|scan(?:ned)? limit", re.IGNORECASE), Kind.BYTES_CUTOFF),
-    (
-        re.compile(r"exhausted resources|resources? exhausted", re.IGNORECASE),
-        Kind.RESOURCES_EXHAUSTED,
-    ),
-    (re.compile(r"query time ?out|timed? ?out after", re.IGNORECASE), Kind.TIMED_OUT),
-    (_DENIED, Kind.PERMISSION),
-    (re.compile(r"Rate exceeded|SlowDown|Please reduce your request rate"), Kind.THROTTLED),
-)
-_ICEBERG: Final = 233
-_USER: Final = 2
-
-
-def kind_of_statement(state: str, reason: str, error: Mapping[str, Any]) -> Kind:
-    """Return why a statement ended as it did.
-
-    Args:
-        state: ``FAILED`` or ``CANCELLED``.
-        reason: ``StateChangeReason``.
-        error: ``AthenaError``; empty where there is none.
-    """
-    said = f"{error.get('ErrorMessage') or ''} {reason}"
-    number = int(error.get("ErrorType", -1))
-    if state == "CANCELLED":
-        return Kind.BYTES_CUTOFF if _TEXTS[0][0].search(said) else Kind.CANCELLED
-    if number == _ICEBERG and "ICEBERG_COMMIT_ERROR" in said:
-        return Kind.COMMIT_CONFLICT
-    for name, kind in _NAMES.items():
-        if name in said:
-            return kind
-    for pattern, kind in _TEXTS:
-        if pattern.search(said):
-            return kind
-    if number in _TYPES:
-        return _TYPES[number]
-    if error.get("Retryable"):
-        return Kind.TRANSIENT
-    return Kind.REFUSED if error.get("ErrorCategory") == _USER else Kind.UNKNOWN
-
-
-def failed_statement(
-    what: str, query_id: str, state: str, reason: str, error: Mapping[str, Any], bytes_scanned: int
-) -> AwsError:
-    """Return the error of a statement that ended in FAILED or CANCELLED."""
-    kind = kind_of_statement(state, reason, error)
-    said = _said(str(error.get("ErrorMessage") or reason or state))
-    message = f"{what} (query {query_id}): {said}; {_advice_for_statement(kind, said)}"
-    return failure(message, kind, query_id=query_id, bytes_scanned=bytes_scanned)
-
-
-_ADVICE: Final[Mapping[Kind, str]] = {
-    Kind.COMMIT_CONFLICT: "another process writes the table; run again when it is done",
-    Kind.MORE_RUNS_NEEDED: "a part of the work is done; run again for the rest",
-    Kind.TOO_MANY_PARTITIONS: "Athena writes at most 100 partitions in one statement",
-    Kind.RESOURCES_EXHAUSTED: _LESS,
-    Kind.TIMED_OUT: _LESS,
-    Kind.CANCELLED: "somebody stopped it; run again",
-    Kind.BYTES_CUTOFF: "raise the limit of scanned bytes of the workgroup, or read less",
-    Kind.MISSING: _CREATE,
-    Kind.WRONG_DATA: "a value of a source does not fit the SQL of the configuration; correct either",
-    Kind.REFUSED: "correct the SQL or the columns in the configuration",
-}
-
-
-def _advice_for_statement(kind: Kind, said: str) -> str:
-    if kind is Kind.PERMISSION:
-        return _denied(said)
-    if kind is Kind.REFUSED and _FOREIGN.search(said):
-        return _ELSEWHERE
-    return _ADVICE.get(kind, _AGAIN)

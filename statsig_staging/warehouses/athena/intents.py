@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from statsig_staging.names import experiment_folder
+from statsig_staging.warehouses.athena.requests import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,29 +36,6 @@ class Objects(Protocol):
 
     def list_files(self, prefix: str) -> tuple[StoredFile, ...]:
         """Return every file below a folder."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What StartQueryExecution is asked: the same request is always the same statement.
-
-    Attributes:
-        sql: The statement.
-        token: Its ClientRequestToken.
-        database: The database of names without one.
-        catalog: The data catalog.
-        workgroup: The workgroup.
-        output_location: Where its result goes; None where the workgroup says it.
-        kms_key: Key that its result is encrypted with; None for the workgroup's or bucket's own way.
-    """
-
-    sql: str
-    token: str
-    database: str
-    catalog: str
-    workgroup: str
-    output_location: str | None
-    kms_key: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,54 +12,34 @@ import threading
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from statsig_staging.errors import InterruptedLoadError, StagingError
-from statsig_staging.names import digest
-from statsig_staging.warehouses.athena import costs, failures, intents
+from statsig_staging.warehouses.athena import costs, endings, failures, intents, settling
 from statsig_staging.warehouses.athena.costs import Cost
 from statsig_staging.warehouses.athena.failures import AwsError, Kind
-from statsig_staging.warehouses.athena.intents import End, Intent, Intents, Objects, Request
-from statsig_staging.warehouses.athena.poller import Execution, Poller, execution_of
+from statsig_staging.warehouses.athena.intents import End, Intent, Intents, Objects
+from statsig_staging.warehouses.athena.poller import Execution, Poller
+from statsig_staging.warehouses.athena.requests import (
+    Request,
+    Settings,
+    Statement,
+    request_of,
+)
 from statsig_staging.warehouses.athena.retries import Retries
+from statsig_staging.warehouses.athena.service import Service, never_began
+from statsig_staging.warehouses.athena.settling import end_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
-    from statsig_staging.config import AthenaConnection
     from statsig_staging.warehouses.athena.clients import Clients
-
-CATALOG: Final = "AwsDataCatalog"
-"""Glue of the account itself."""
 
 _STOPPING: Final = 30.0
 """Seconds to wait for the end of a statement that was stopped."""
 
 _FEW: Final = 3
 """Calls at most where an error is on its way already."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Statement:
-    """One attempt at a statement.
-
-    Attributes:
-        sql: The statement, as it is sent.
-        purpose: The step of the load; messages and costs name it.
-        load_id: The load.
-        experiment_id: The experiment.
-        attempt: 1, and one more after each attempt that ended in FAILED or CANCELLED.
-        number: Which statement of the step it is.
-        reads_only: Whether it is a SELECT, whose intent nobody has to know.
-    """
-
-    sql: str
-    purpose: str
-    load_id: str
-    experiment_id: str
-    attempt: int = 1
-    number: int = 1
-    reads_only: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,97 +63,6 @@ class Finished:
     engine_seconds: float
     output_location: str | None
     cost: Cost
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """How the statements of a warehouse run.
-
-    Attributes:
-        database: The database of names without one.
-        workgroup: The workgroup.
-        output_location: Where results go; None where the workgroup says it, or Athena keeps them.
-        kms_key: Key for results; None for the workgroup's or the bucket's own way.
-        catalog: The data catalog.
-        at_once: Statements under way at most.
-        max_bytes_per_query: Bytes after which a statement is stopped.
-        max_bytes_per_load: Bytes after which a load starts no further statement.
-        price_per_tb: US dollars for 10^12 bytes.
-    """
-
-    database: str
-    workgroup: str
-    output_location: str | None
-    kms_key: str | None = None
-    catalog: str = CATALOG
-    at_once: int = 10
-    max_bytes_per_query: int | None = None
-    max_bytes_per_load: int | None = None
-    price_per_tb: float = 5.0
-
-
-def settings_of(connection: AthenaConnection) -> Settings:
-    """Return the settings of a connection."""
-    return Settings(
-        database=connection.database,
-        workgroup=connection.workgroup,
-        output_location=connection.query_results,
-        kms_key=connection.kms_key if connection.query_results is not None else None,
-        at_once=connection.max_concurrent_queries,
-        max_bytes_per_query=connection.max_bytes_per_query,
-        max_bytes_per_load=connection.max_bytes_per_load,
-        price_per_tb=connection.price_per_tb,
-    )
-
-
-def request_of(statement: Statement, settings: Settings) -> Request:
-    """Return what StartQueryExecution is asked for a statement.
-
-    The workgroup is part of the token because the service does not compare it: the same token in another
-    workgroup would return the statement of the first (measured, see ``docs/athena-endpoint.md``).
-    """
-    token = digest(
-        statement.experiment_id,
-        statement.load_id,
-        statement.purpose,
-        str(statement.attempt),
-        str(statement.number),
-        statement.sql,
-        settings.catalog,
-        settings.database,
-        settings.workgroup,
-        settings.output_location or "",
-        settings.kms_key or "",
-        length=64,
-    )
-    return Request(
-        sql=statement.sql,
-        token=token,
-        database=settings.database,
-        catalog=settings.catalog,
-        workgroup=settings.workgroup,
-        output_location=settings.output_location,
-        kms_key=settings.kms_key,
-    )
-
-
-def parameters_of(request: Request) -> dict[str, Any]:
-    """Return the parameters of StartQueryExecution; every one is given, because the service compares them."""
-    found: dict[str, Any] = {
-        "QueryString": request.sql,
-        "ClientRequestToken": request.token,
-        "QueryExecutionContext": {"Database": request.database, "Catalog": request.catalog},
-        "WorkGroup": request.workgroup,
-    }
-    results: dict[str, Any] = {}
-    if request.output_location is not None:
-        results["OutputLocation"] = request.output_location
-    if request.kms_key is not None:
-        results["EncryptionConfiguration"] = {
-            "EncryptionOption": "SSE_KMS",
-            "KmsKey": request.kms_key,
-        }
-    return {**found, "ResultConfiguration": results} if results else found
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
@@ -224,11 +113,10 @@ class Statements:
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._athena = clients.athena
         self._settings = settings
-        self._retries = retries or Retries()
+        self._service = Service(clients.athena, retries or Retries())
         self._intents = Intents(objects, now)
-        self._poller = Poller(self._ask, clock=clock)
+        self._poller = Poller(self._service.look, clock=clock)
         self._clock = clock
         self._slots = threading.BoundedSemaphore(settings.at_once)
         self._changed = threading.Condition()
@@ -307,16 +195,7 @@ class Statements:
         Raises:
             AwsError: If the service cannot be asked; the end of a statement is not known then.
         """
-        begun = []
-        for key, intent in self._intents.open(prefix):
-            query_id = self._begin_again(key, intent)
-            if query_id is not None:
-                self._stop_query(query_id, intent.step)
-                begun.append((key, query_id))
-        for key, query_id in begun:
-            execution = self._poller.wait(query_id)
-            self._intents.end(key, _end_of(execution))
-        return len(begun)
+        return settling.settle(self._service, self._poller, self._intents, prefix)
 
     @contextlib.contextmanager
     def _registered(self, run: _Run) -> Iterator[None]:
@@ -378,26 +257,24 @@ class Statements:
         return execution
 
     def _start(self, run: _Run) -> str:
-        asked = parameters_of(run.request)
-        run.sent = True
+        def before() -> None:
+            self._check_goes_on(run)
+            run.sent = True
+
         try:
-            return self._retries.call(f"starting {run.name}", lambda: self._send(run, asked))
+            return self._service.start(run.request, run.name, before=before)
         except AwsError as error:
-            if _never_began(error):
+            if never_began(error):
                 run.sent = False
                 with contextlib.suppress(StagingError):
                     self._note(run, End(state="REFUSED", reason=str(error)))
             raise
 
-    def _send(self, run: _Run, asked: dict[str, Any]) -> str:
-        self._check_goes_on(run)
-        return self._athena.start_query_execution(**asked)["QueryExecutionId"]
-
     def _ended(self, run: _Run, execution: Execution) -> None:
         """Count what a statement cost, and write its end down."""
         run.ended = True
         self._count(run, execution)
-        self._note(run, _end_of(execution))
+        self._note(run, end_of(execution))
 
     def _note(self, run: _Run, end: End) -> None:
         if run.intent is not None:
@@ -433,7 +310,7 @@ class Statements:
         """Return what a statement that has ended did, or raise why it did not succeed."""
         self._check_goes_on(run)
         if execution.state != "SUCCEEDED":
-            raise failures.failed_statement(
+            raise endings.failed_statement(
                 run.name,
                 execution.query_id,
                 execution.state,
@@ -441,9 +318,11 @@ class Statements:
                 execution.error,
                 execution.bytes_scanned,
             )
+        reads_only = run.statement.reads_only
+        rows = None if reads_only else self._service.rows_written(execution, run.name)
         return Finished(
             query_id=execution.query_id,
-            rows=self._rows(run, execution),
+            rows=rows,
             bytes_scanned=execution.bytes_scanned,
             queued_seconds=execution.queued_seconds,
             engine_seconds=execution.engine_seconds,
@@ -451,27 +330,14 @@ class Statements:
             cost=self._cost_of(execution),
         )
 
-    def _rows(self, run: _Run, execution: Execution) -> int | None:
-        """Return the rows that a statement wrote, which only GetQueryResults says."""
-        writes_rows = execution.type == "DML" or execution.subtype == "CREATE_TABLE_AS_SELECT"
-        if run.statement.reads_only or not writes_rows:
-            return None
-        answer = self._retries.call(
-            f"counting the rows of {run.name}",
-            lambda: self._athena.get_query_results(
-                QueryExecutionId=execution.query_id, MaxResults=1
-            ),
-        )
-        return answer.get("UpdateCount")
-
     def _abandon(self, run: _Run, error: BaseException) -> None:
         """Leave no statement running behind an error; what goes wrong now is said beside it."""
         if run.ended or not run.sent:
             return
         try:
             if run.query_id is None:
-                run.query_id = self._start_again(run.request, run.name, attempts=_FEW)
-            self._stop_query(run.query_id, run.statement.purpose, attempts=_FEW)
+                run.query_id = self._service.start(run.request, run.name, attempts=_FEW)
+            self._service.stop(run.query_id, run.name, attempts=_FEW)
             self._ended(run, self._poller.wait(run.query_id, seconds=_STOPPING))
         except (StagingError, TimeoutError) as again:
             left = f"query {run.query_id}" if run.query_id else "its query"
@@ -482,49 +348,7 @@ class Statements:
     def _stop(self, run: _Run) -> None:
         """Stop a statement of this process; one without an id is stopped by who starts it."""
         if run.query_id is not None and not run.ended:
-            self._stop_query(run.query_id, run.statement.purpose)
-
-    def _stop_query(self, query_id: str, step: str, *, attempts: int | None = None) -> None:
-        self._retries.call(
-            f"stopping query {query_id} of step {step}",
-            lambda: self._athena.stop_query_execution(QueryExecutionId=query_id),
-            attempts=attempts,
-        )
-
-    def _start_again(self, request: Request, name: str, *, attempts: int | None = None) -> str:
-        asked = parameters_of(request)
-        answer = self._retries.call(
-            f"finding the query of {name}",
-            lambda: self._athena.start_query_execution(**asked),
-            attempts=attempts,
-        )
-        return answer["QueryExecutionId"]
-
-    def _begin_again(self, key: str, intent: Intent) -> str | None:
-        """Return the id of an intent's statement; None where the service takes no such statement."""
-        try:
-            return self._start_again(intent.request, f"step {intent.step}")
-        except AwsError as error:
-            if not _never_began(error):
-                raise
-            self._intents.end(key, End(state="REFUSED", reason=str(error)))
-            return None
-
-    def _ask(self, ids: Sequence[str]) -> Iterable[Execution]:
-        answer = self._retries.call(
-            "asking Athena how statements are",
-            lambda: self._athena.batch_get_query_execution(QueryExecutionIds=list(ids)),
-        )
-        return [execution_of(document) for document in answer.get("QueryExecutions", ())]
-
-
-def _never_began(error: AwsError) -> bool:
-    """Return whether the service refused a request to start a statement as such.
-
-    A mismatch of parameters means that there is a statement of this token.
-    """
-    refused = error.kind in {Kind.REFUSED, Kind.MISSING}
-    return refused and error.code not in {"", "IDEMPOTENT_PARAMETER_MISMATCH"}
+            self._service.stop(run.query_id, run.name)
 
 
 def _intent_of(run: _Run) -> Intent:
@@ -535,13 +359,4 @@ def _intent_of(run: _Run) -> Intent:
         load_id=statement.load_id,
         attempt=statement.attempt,
         number=statement.number,
-    )
-
-
-def _end_of(execution: Execution) -> End:
-    return End(
-        state=execution.state,
-        query_id=execution.query_id,
-        bytes_scanned=execution.bytes_scanned,
-        reason=execution.reason or None,
     )
