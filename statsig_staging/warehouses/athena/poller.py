@@ -199,7 +199,8 @@ class Poller:
 
     def _tell(self, watch: _Watch, found: Mapping[str, Execution]) -> None:
         """Tell who waits what was found, if that is what he waits for."""
-        now = self._clock()
+        # From the call on, not from its answer: how long that took is no part of the interval.
+        now = self._last_call
         watch.due = now + interval(now - watch.began)
         execution = found.get(watch.query_id)
         if execution is not None:
