@@ -1,0 +1,1 @@
+"""AWS Athena: statements at its API, tables in Glue, files in S3."""
