@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from statsig_staging import expressions
+from statsig_staging.days import Window
 from statsig_staging.errors import WarehouseError
 from statsig_staging.planner.scans import SOURCE_ALIAS, Scan
 from statsig_staging.planner.watching import dating
@@ -18,6 +19,7 @@ from statsig_staging.warehouses.base import Sighting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from datetime import date
 
     from statsig_staging.aggregates import Aggregate
     from statsig_staging.config import AssignmentSource, Experiment, MetricSource
@@ -36,8 +38,16 @@ def observe(
     source: AssignmentSource | MetricSource,
     experiment: Experiment,
     known: Mapping[tuple[str, str], Mapping[str, SourceFile]],
+    through: date | None = None,
 ) -> Observation:
     """Return what a source holds; files that are still as ``known`` are not opened.
+
+    Args:
+        warehouse: Where it is.
+        source: The source.
+        experiment: Whose days matter.
+        known: Its files, as the last load knew them.
+        through: The last day to load; None where the days of the files are not asked about.
 
     Raises:
         WarehouseError: If a table or a column is missing.
@@ -51,10 +61,18 @@ def observe(
         timestamp=source.timestamp,
         partition=source.partition,
         units=(source.units[experiment.unit].lower(),),
+        window=Window.through(experiment.start, through) if through is not None else None,
     )
-    seen = warehouse.observe(sighting, known.get((source.name, table), {}))
-    seen = replace(seen, dated=True)
-    return Observation(source=source.name, columns=seen.columns, tables=(seen,), dated=True)
+    before = known.get((source.name, table), {})
+    seen = warehouse.observe(sighting, before)
+    seen = replace(seen, dated=not seen.opaque)
+    return Observation(
+        source=source.name,
+        columns=seen.columns,
+        tables=(seen,),
+        dated=seen.dated,
+        changes=() if seen.dated else file_changes(seen, before),
+    )
 
 
 def _plain_name(table: exp.Table) -> str:
@@ -104,6 +122,8 @@ def _observe_under_query(
     if dated is None or dated.table != table:
         return warehouse.observe(Sighting(table=table), known)
     seen = warehouse.observe(Sighting(table=table, timestamp=dated.column), known)
+    if seen.opaque:
+        return seen
     if dated.is_cut and seen.columns.get(dated.column, "").endswith("time zone"):
         # Athena takes the day that a moment has in its own zone, which may not be that in UTC.
         return replace(seen, files=tuple(replace(file, days=()) for file in seen.files))

@@ -146,9 +146,9 @@ def prepare(
 def _observe(warehouse: Warehouse, request: LoadRequest, known: Known) -> dict[str, Observation]:
     experiment = request.experiment
     source = request.assignment_source
-    found = {source.name: observe(warehouse, source, experiment, known)}
+    found = {source.name: observe(warehouse, source, experiment, known, request.through)}
     for metric_source in request.metric_sources:
-        seen = observe(warehouse, metric_source, experiment, known)
+        seen = observe(warehouse, metric_source, experiment, known, request.through)
         looked = replace(request, observations={metric_source.name: seen})
         scan = looked.scan(metric_source)
         scan.check()

@@ -30,7 +30,7 @@ class SourceFile:
         size: Bytes.
         modified_ns: Time of its last modification, nanoseconds since 1970.
         changed_ns: Time of the last change of its inode, which ``touch -d`` cannot set back.
-        rows: Number of rows.
+        rows: Number of rows; 1 where only reading it would tell, and it has some.
         columns: Column → Athena type.
         days: UTC days of its rows that count for the source, in order; empty where they are not known.
         misplaced: Rows whose partition is too far from their day; they are left out.
@@ -45,6 +45,7 @@ class SourceFile:
         snapshot: The snapshot that such a file was last seen in.
         stands_for: Day (ISO) → fingerprints of the files of which it holds the rows now; under no day,
             those of all. Empty for a file that took no other one's place.
+        anytime: Whether its rows may be of any day; ``days`` are then all that were asked about.
     """
 
     path: str
@@ -65,6 +66,7 @@ class SourceFile:
     field_ids: Mapping[str, int] = field(default_factory=dict)
     snapshot: int = 0
     stands_for: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    anytime: bool = False
 
     def bytes_of(self, columns: Iterable[str]) -> int:
         """Return the compressed bytes that reading ``columns`` takes."""
@@ -127,13 +129,15 @@ def heirs(gone: Iterable[SourceFile], added: Iterable[SourceFile]) -> list[Sourc
 class TableObservation:
     """What one source table held: its files and the columns of all of them together.
 
-    ``dated`` says whether the days of each file are known, also under a SELECT.
+    ``dated`` says whether the days of each file are known, also under a SELECT. ``opaque`` says that
+    changes of its rows cannot be seen, as those of a view; its one file is then what it is defined as.
     """
 
     table: str
     columns: Mapping[str, str]
     files: tuple[SourceFile, ...]
     dated: bool = False
+    opaque: bool = False
 
     def files_of(self, days: Collection[date]) -> tuple[SourceFile, ...]:
         """Return the files that may have rows of some days."""
@@ -215,6 +219,11 @@ class Observation:
     def files(self) -> tuple[SourceFile, ...]:
         """Every file of every table."""
         return tuple(file for table in self.tables for file in table.files)
+
+    @property
+    def opaque(self) -> tuple[str, ...]:
+        """The tables among them whose changes cannot be seen."""
+        return tuple(table.table for table in self.tables if table.opaque)
 
     def with_contents(self, contents: Mapping[str, str]) -> Observation:
         """Return the observation with the digests of some files' bytes, by their paths."""

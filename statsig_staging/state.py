@@ -334,6 +334,7 @@ _FILES_SCHEMA = pa.schema(
         ("field_ids", pa.string()),
         ("snapshot", pa.int64()),
         ("stands_for", pa.string()),
+        ("anytime", pa.bool_()),
     ]
 )
 
@@ -370,6 +371,7 @@ def read_files(
                 "column_bytes": json.loads(row["column_bytes"]),
                 "keys": json.loads(row.get("keys", "{}")),
                 "field_ids": json.loads(row.get("field_ids", "{}")),
+                "anytime": bool(row.get("anytime")),
                 "stands_for": {
                     day: tuple(prints)
                     for day, prints in json.loads(row.get("stands_for", "{}")).items()

@@ -124,7 +124,8 @@ def watched(
     """
     before = published.sources.get(source.name)
     remembered = before.unseen if before is not None else ""
-    if before is not None and before.fingerprint == observation.fingerprint():
+    alike = before is not None and before.fingerprint == observation.fingerprint()
+    if alike and not observation.opaque:
         return Watched({}, remembered)
     first = published.watermark - source.lookback_days * DAY
     again = [day for day in sorted(days) if first <= day < published.watermark]
@@ -196,6 +197,11 @@ def rule(source: AssignmentSource | MetricSource, observation: Observation) -> s
     """Return how changes of a source are noticed, for a person."""
     if observation.dated:
         return "changes are seen file by file"
+    if observation.opaque:
+        return (
+            f"changes of {', '.join(observation.opaque)} cannot be seen; the last {source.lookback_days} "
+            "loaded days are read again"
+        )
     tables = ", ".join(table.table for table in observation.tables)
     return (
         f"changes cannot be told by day; when a file of {tables} changed, the last "

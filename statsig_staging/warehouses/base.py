@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sqlglot import exp
 
     from statsig_staging.config import Partition
+    from statsig_staging.days import Window
     from statsig_staging.names import TableName
     from statsig_staging.plan import Read, Table, Write
     from statsig_staging.sources import SourceFile, TableObservation
@@ -45,12 +46,15 @@ class Sighting:
         timestamp: The column whose UTC day is a row's day; None where days cannot be told (SQL sources).
         partition: The date column that the table is laid out by, if any.
         units: Columns whose missing values are counted.
+        window: The days that matter; None where days are not asked about. A file whose rows may be of any
+            day counts for all of them.
     """
 
     table: str
     timestamp: str | None = None
     partition: Partition | None = None
     units: tuple[str, ...] = ()
+    window: Window | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,7 +31,7 @@ from tests.athena_endpoint.failures import CallError
 from tests.athena_endpoint.faults import FaultKind, Faults, Rule, error_of, speaks_json, xml_of
 from tests.athena_endpoint.glue import VersionedGlue, answer
 from tests.athena_endpoint.holds import Holds
-from tests.athena_endpoint.storage import Copies
+from tests.athena_endpoint.storage import Copies, OneWriterS3
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,6 +53,14 @@ class _Handler(MotoRequestHandler):
     disable_nagle_algorithm = True
     wbufsize = 65536
     protocol_version = "HTTP/1.1"
+
+    def handle_expect_100(self) -> bool:
+        """Ask for the body at once: boto3 waits a second for that before it sends an object."""
+        go_on = super().handle_expect_100()
+        self.wfile.flush()
+        # werkzeug would ask once more, and leave that in the buffer of a connection that ends.
+        del self.headers["Expect"]
+        return go_on
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Say nothing."""
@@ -85,6 +93,7 @@ class Endpoint:
     def __init__(self, port: int = 0, *, at_once: int = 8) -> None:
         self._moto: WSGIApplication = _Moto()
         self._glue = VersionedGlue(self._moto, requests.account_and_region)
+        self._s3 = OneWriterS3(self._moto)
         self.copies: Copies = Copies()
         self.holds: Holds = Holds()
         self.faults: Faults = Faults()
@@ -214,7 +223,8 @@ class Endpoint:
             ]
             start("200 OK", headers)
             return [data]
-        application = self._glue if call.service == "glue" else self._moto
+        wrapped: dict[str, WSGIApplication] = {"glue": self._glue, "s3": self._s3}
+        application = wrapped.get(call.service, self._moto)
         body: Iterable[bytes] = application(environ, start)
         return body
 

@@ -1,4 +1,4 @@
-"""S3 from the inside: moto's objects without HTTP, and local copies that DuckDB can read."""
+"""S3: conditions on writes, which moto checks too early; its objects without HTTP; local copies for DuckDB."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ import uuid
 from collections import OrderedDict
 from datetime import UTC
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from moto.s3.models import FakeKey, S3Backend, s3_backends
 
 from tests.athena_endpoint.failures import failed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 _CACHE_BYTES = 2 * 1024**3
 """Local copies beyond this are deleted, those that were not used for longest first."""
@@ -26,6 +31,21 @@ def split(uri: str) -> tuple[str, str]:
         raise failed("NOT_SUPPORTED", f"not a location in S3: {uri}")
     bucket, _, key = rest.partition("/")
     return bucket, key
+
+
+class OneWriterS3:
+    """A WSGI application around moto's S3, where a write and the check of its condition are one step."""
+
+    def __init__(self, moto: WSGIApplication) -> None:
+        self._moto = moto
+        self._lock = threading.Lock()
+
+    def __call__(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        """Answer a call."""
+        if environ["REQUEST_METHOD"] not in {"PUT", "POST", "DELETE"}:
+            return self._moto(environ, start)
+        with self._lock:
+            return list(self._moto(environ, start))
 
 
 class Storage:

@@ -1,8 +1,6 @@
 """Iceberg tables of the lake as sources: the files of their current snapshot, read by field id.
 
-A data file never changes, so its path and size tell it apart. A snapshot whose operation is ``replace``
-has the rows of its parent in other files (Iceberg spec, section Snapshots), as a compaction leaves them.
-It is no change: the new files stand for those that they took the place of.
+A data file never changes, so its path and size tell it apart.
 """
 
 from __future__ import annotations
@@ -19,12 +17,12 @@ import pyarrow.parquet as pq
 from pyiceberg.exceptions import ValidationError
 from pyiceberg.manifest import DataFile, FileFormat
 from pyiceberg.table import StaticTable
-from pyiceberg.table.snapshots import Operation
 
 from statsig_staging import iceberg
-from statsig_staging.errors import SourceFileError, StagingError, WarehouseError
+from statsig_staging.errors import SourceFileError, WarehouseError
 from statsig_staging.names import digest
-from statsig_staging.sources import SourceFile, TableObservation, heirs
+from statsig_staging.sources import SourceFile, TableObservation
+from statsig_staging.warehouses import lineage
 from statsig_staging.warehouses.local import files, glances
 
 if TYPE_CHECKING:
@@ -32,25 +30,10 @@ if TYPE_CHECKING:
     from datetime import date
 
     from pyiceberg.table.snapshots import Snapshot
-    from pyiceberg.types import NestedField
 
     from statsig_staging.warehouses.base import Sighting
 
 ENDING = ".metadata.json"
-
-_TYPES = {
-    "boolean": "boolean",
-    "int": "integer",
-    "long": "bigint",
-    "float": "real",
-    "double": "double",
-    "date": "date",
-    "timestamp": "timestamp(6)",
-    "timestamptz": "timestamp(6) with time zone",
-    "string": "varchar",
-    "uuid": "uuid",
-    "binary": "varbinary",
-}
 
 
 def is_lake(patterns: Iterable[str]) -> bool:
@@ -134,11 +117,9 @@ class _Look:
         self._sighting = sighting
         self._root = root
         self._duckdb = connection
-        kinds = {
-            field.name.lower(): (field, _athena_type(field)) for field in table.schema().fields
-        }
-        self._fields = {name: field for name, (field, kind) in kinds.items() if kind}
-        self.columns = {name: kind for name, (_, kind) in kinds.items() if kind}
+        kinds = lineage.columns_of(table.schema())
+        self._fields = {name: field for name, (field, _) in kinds.items()}
+        self.columns = {name: kind for name, (_, kind) in kinds.items()}
         self._ids = {name: field.field_id for name, field in self._fields.items()}
 
     def files(self, known: Mapping[str, SourceFile]) -> tuple[SourceFile, ...]:
@@ -146,14 +127,15 @@ class _Look:
         snapshot = self._table.current_snapshot()
         if snapshot is None:
             return ()
-        before = self._followed(known, snapshot)
-        found = self._data_files(snapshot)
+        before = lineage.followed(self._table, snapshot, known, self)
+        found = self.data_files(snapshot)
         return tuple(
-            replace(self._file(data, before.get(path)), snapshot=snapshot.snapshot_id)
+            replace(self.file(data, before.get(path)), snapshot=snapshot.snapshot_id)
             for path, data in sorted(found.items())
         )
 
-    def _data_files(self, snapshot: Snapshot) -> dict[str, DataFile]:
+    def data_files(self, snapshot: Snapshot) -> dict[str, DataFile]:
+        """Return path → data file, of every live one."""
         found = {}
         for task in self._table.scan(snapshot_id=snapshot.snapshot_id).plan_files():
             if task.delete_files:
@@ -169,44 +151,13 @@ class _Look:
     def _path(self, data: DataFile) -> str:
         return local_path(self._sighting.table, data.file_path, data.file_format)
 
-    def _followed(
-        self, known: Mapping[str, SourceFile], current: Snapshot
-    ) -> Mapping[str, SourceFile]:
-        """Return the known files, or what took their place where snapshots only rewrote them."""
-        since = next((file.snapshot for file in known.values()), 0)
-        path = self._lineage(since, current)
-        if not any(_only_rewrites(snapshot) for snapshot in path):
-            return known
-        have = dict(known)
-        try:
-            for snapshot in path:
-                have = self._after(snapshot, have)
-        except (OSError, StagingError):
-            # Files of a snapshot in between may be gone already; then files are compared by their paths.
-            return known
-        return have
+    def kept(self, data: DataFile, before: SourceFile) -> SourceFile:  # noqa: ARG002
+        """Return a file that a snapshot which only rewrites files has left where it was."""
+        return before
 
-    def _lineage(self, since: int, current: Snapshot) -> list[Snapshot]:
-        """Return the snapshots after one, through the current one; none where it is no ancestor."""
-        path: list[Snapshot] = []
-        snapshot: Snapshot | None = current
-        while snapshot is not None and snapshot.snapshot_id != since:
-            path.append(snapshot)
-            parent = snapshot.parent_snapshot_id
-            snapshot = self._table.snapshot_by_id(parent) if parent is not None else None
-        return path[::-1] if snapshot is not None else []
-
-    def _after(self, snapshot: Snapshot, have: Mapping[str, SourceFile]) -> dict[str, SourceFile]:
-        data = self._data_files(snapshot)
-        kept = {path: file for path, file in have.items() if path in data}
-        added = [self._file(file, None) for path, file in sorted(data.items()) if path not in have]
-        if _only_rewrites(snapshot):
-            gone = [file for path, file in have.items() if path not in data]
-            added = heirs(gone, added)
-        return kept | {file.path: file for file in added}
-
-    def _file(self, data: DataFile, before: SourceFile | None) -> SourceFile:
-        if before is not None and self._is_same(data, before):
+    def file(self, data: DataFile, before: SourceFile | None) -> SourceFile:
+        """Return a data file as a file of the source; one that is as ``before`` is not opened."""
+        if before is not None and self.is_same(data, before):
             return replace(before, columns=self.columns, field_ids=self._ids)
         path = Path(self._path(data))
         self._check_ids(path)
@@ -229,7 +180,8 @@ class _Look:
         nulls = {name: self._nulls(data, file, name) for name in self._sighting.units}
         return replace(file, days=days, misplaced=misplaced, nulls=nulls)
 
-    def _is_same(self, data: DataFile, before: SourceFile) -> bool:
+    def is_same(self, data: DataFile, before: SourceFile) -> bool:
+        """Return whether a data file still has the rows that it had."""
         kept = before.field_ids.keys() & self._ids.keys()
         return before.size == data.file_size_in_bytes and all(
             before.field_ids[name] == self._ids[name] for name in kept
@@ -268,17 +220,3 @@ class _Look:
             return nulls
         rows = files.source_relation([file], self.columns, self._root).subquery("s")
         return glances.count_nulls(rows, [name], {}, self._duckdb)[1][name]
-
-
-def _only_rewrites(snapshot: Snapshot) -> bool:
-    return snapshot.summary is not None and snapshot.summary.operation is Operation.REPLACE
-
-
-def _athena_type(field: NestedField) -> str | None:
-    """Return the Athena type of a column; None for one that has parts, which is left out."""
-    kind = str(field.field_type)
-    if kind.startswith("decimal"):
-        return kind
-    if kind.startswith("fixed"):
-        return "varbinary"
-    return _TYPES.get(kind)
