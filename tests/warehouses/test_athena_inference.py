@@ -45,7 +45,7 @@ TOLD_BY_ATHENA = {
 @pytest.fixture(scope="module")
 def duck() -> Iterator[duckdb.DuckDBPyConnection]:
     """DuckDB with the row of the dialect's tests."""
-    with prepared(duckdb.connect(config=dialect.SETTINGS)) as connection:
+    with prepared(duckdb.connect(config={**dialect.SETTINGS})) as connection:
         connection.execute("CREATE SCHEMA shop")
         connection.execute(ROW)
         yield connection

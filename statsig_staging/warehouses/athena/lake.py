@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from statsig_staging.warehouses.base import Sighting
 
-_PATH_FIELD = 2147483546
+PATH_FIELD = 2147483546
 """The field id of ``file_path`` in position delete files, by the Iceberg spec's table of reserved ids."""
 
 _EPOCH = date(1970, 1, 1)
@@ -108,7 +108,7 @@ class _Look:
     def data_files(self, snapshot: Snapshot) -> dict[str, _Live]:
         """Return path → data file with what deletes rows of it, of every live one."""
         data: list[ManifestEntry] = []
-        deletes = _Deletes(self._is_partitioned)
+        deletes = Deletes(self._is_partitioned)
         for manifest in snapshot.manifests(self._table.io):
             entries = manifest.fetch_manifest_entry(self._table.io, discard_deleted=True)
             if manifest.content is ManifestContent.DATA:
@@ -267,7 +267,7 @@ class _Delete:
     high: str
 
 
-class _Deletes:
+class Deletes:
     """The delete files of a snapshot, by the partition that they are of; None is every one."""
 
     def __init__(self, is_partitioned: Callable[[DataFile], bool]) -> None:
@@ -284,8 +284,8 @@ class _Deletes:
                 path=file.file_path,
                 sequence=entry.sequence_number or 0,
                 equality=equality,
-                low=lower.get(_PATH_FIELD, b"").decode(errors="ignore"),
-                high=upper.get(_PATH_FIELD, b"").decode(errors="replace"),
+                low=lower.get(PATH_FIELD, b"").decode(errors="ignore"),
+                high=upper.get(PATH_FIELD, b"").decode(errors="replace"),
             )
             whole = equality and not self._is_partitioned(file)
             self._by_partition.setdefault(None if whole else _partition(file), []).append(found)
