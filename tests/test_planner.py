@@ -752,6 +752,36 @@ def test_an_unseen_change_is_remembered() -> None:
     assert {reading.unseen for reading in anew.readings} == {""}
 
 
+def opaque(identity: str = "as it was") -> Observation:
+    """Return a view, of which only the definition is known."""
+    definition = make_file("the definition", rows=1, identity=identity)
+    seen = make_observation("events", definition, dated=False)
+    return replace(seen, tables=(replace(seen.tables[0], dated=False, opaque=True),))
+
+
+def test_a_view_is_read_again_as_far_as_its_lookback() -> None:
+    """Its changes cannot be seen, so they are taken to be there, and `plan` says so."""
+    first = make_request(opaque())
+    plan = next_plan(opaque(), first=first)
+    watch = next(reading.watch for reading in plan.readings if reading.source == "events")
+
+    assert reasons(plan, "events") == dict.fromkeys(days(2, 3), "lookback of 2 days")
+    assert watch == "changes of shop.events cannot be seen; the last 2 loaded days are read again"
+    assert plan.warnings == ()
+
+
+def test_a_view_that_is_defined_anew_is_named() -> None:
+    """Days before the lookback may be of the old definition."""
+    now = opaque("anew")
+    known = {file.path: file for file in opaque().files}
+    seen = replace(now, changes=file_changes(now.tables[0], known))
+    plan = next_plan(seen, first=make_request(opaque()))
+
+    assert plan.warnings[0].startswith(
+        "source 'events': the definition of table shop.events changed since load a and may have rows"
+    )
+
+
 def test_a_select_of_exposures_is_watched_too() -> None:
     """An assignment source has the same settings."""
     source = {"table": None, "sql": "SELECT * FROM shop.exposures", "on_unseen_change": "refresh"}

@@ -128,6 +128,7 @@ def test_files_come_back_as_they_were_seen() -> None:
         misplaced=2,
         nulls={"user_id": 1},
         column_bytes={"ts": 40, "a": 60},
+        anytime=True,
     )
     seen = [make_observation("exposures", file), daily("events", 1, 2)]
 

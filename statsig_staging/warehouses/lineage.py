@@ -117,7 +117,9 @@ def _after(
     ]
     if rewritten:
         gone = [file for path, file in have.items() if path not in data]
-        added = heirs(gone, added)
+        # A file of any day holds days that nobody has asked about yet, for which it would stand for nothing.
+        if not any(file.anytime for file in (*gone, *added)):
+            added = heirs(gone, added)
     return kept | {file.path: file for file in added}
 
 

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from sqlglot import exp
 
 from statsig_staging.errors import SourceFileError
+from statsig_staging.warehouses.layout import partition_date
 from statsig_staging.warehouses.local import files, ndjson
 from statsig_staging.warehouses.local.drivers import said
 from statsig_staging.warehouses.local.stamps import check_file, files_of, stamped, still
@@ -346,24 +347,6 @@ def _is_time(kind: str) -> bool:
 def folder_date(folders: Mapping[str, str | None], partition: Partition) -> date | None:
     """Return the date of the folder that a file lies in, where the partition column is a folder."""
     return partition_date(folders.get(partition.column.lower()), partition)
-
-
-def partition_date(value: object, partition: Partition) -> date | None:
-    """Return the date that a value of the partition column stands for."""
-    match value:
-        case datetime():
-            return value.date()
-        case date():
-            return value
-        case str():
-            try:
-                return datetime.strptime(value, partition.format or "%Y-%m-%d").date()  # noqa: DTZ007
-            except ValueError:
-                return None
-        case int() if partition.format is not None:
-            return partition_date(str(value), partition)
-        case _:
-            return None
 
 
 def is_near(day: date, laid: date, partition: Partition) -> bool:

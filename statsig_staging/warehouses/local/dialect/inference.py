@@ -233,6 +233,7 @@ RULES: Mapping[tuple[type[exp.Expr], ...], Callable[[exp.Expr], Kind]] = {
     (exp.Boolean, exp.Predicate, exp.Connector, exp.Not, exp.RegexpLike, exp.ArrayContains): _fixed(
         BOOLEAN
     ),
+    (exp.IsNan, exp.Escape): _fixed(BOOLEAN),
     (exp.Case, exp.If, exp.Coalesce, exp.Greatest, exp.Least): _branches,
     (exp.Count, exp.DateDiff, exp.RowNumber, exp.Rank, exp.DenseRank, exp.Ntile): _fixed(BIGINT),
     (exp.Sum,): _total,

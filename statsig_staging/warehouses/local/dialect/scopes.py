@@ -26,18 +26,22 @@ if TYPE_CHECKING:
 
 def annotate(query: exp.Expr, schema: Schema) -> None:
     """Store on every node of `query` the type it has on Athena."""
-    tables = {name.lower(): _columns(columns) for name, columns in schema.items()}
+    tables = columns_of(schema)
     for node in query.walk():
         node.type = None
     if isinstance(query, exp.Query):
-        _Annotator(tables).run(query)
+        Annotator(tables).run(query)
     for node in _untyped(query):
         if not isinstance(node, exp.DataType):
             node.type = inference.infer(node)
 
 
-def _columns(columns: Mapping[str, str]) -> Columns:
-    return {name.lower(): parse_type(kind) for name, kind in columns.items()}
+def columns_of(schema: Schema) -> dict[str, Columns]:
+    """Return the columns of each table, names in small letters."""
+    return {
+        table.lower(): {name.lower(): parse_type(kind) for name, kind in columns.items()}
+        for table, columns in schema.items()
+    }
 
 
 def _untyped(node: exp.Expr) -> Iterator[exp.Expr]:
@@ -50,14 +54,15 @@ def _is_done(node: exp.Expr) -> bool:
     return isinstance(node, (exp.Select, exp.SetOperation)) and node.type is not None
 
 
-class _Annotator:
-    """Walks the scopes of one query from the inside out."""
+class Annotator:
+    """Walks the scopes of one query from the inside out, and keeps the columns that each puts out."""
 
     def __init__(self, tables: Mapping[str, Columns]) -> None:
         self.tables = tables
         self.outputs: dict[int, Columns] = {}
 
     def run(self, query: exp.Query) -> None:
+        """Store on every node of a query the type it has on Athena."""
         for scope in traverse_scope(query):
             for column in scope.columns:
                 column.type = self.resolve(column, scope)
@@ -118,6 +123,7 @@ class _Annotator:
         }
 
     def source(self, node: exp.Expr, source: exp.Expr | Scope) -> Columns:
+        """Return the columns that one source is known to have."""
         if isinstance(source, Scope):
             columns = self.outputs.get(id(source.expression), {})
             return _renamed(columns, _alias_of(node) or _alias_of(source.expression))
@@ -144,6 +150,7 @@ class _Annotator:
                 return {}
 
     def set_output(self, body: exp.SetOperation) -> Columns:
+        """Return name and type of the columns of a UNION and its kin."""
         left = self.outputs.get(id(body.left.unnest()), {})
         right = list(self.outputs.get(id(body.right.unnest()), {}).values())
         if len(left) != len(right):
@@ -152,6 +159,7 @@ class _Annotator:
         return {name: common([kind, other]) for (name, kind), other in pairs}
 
     def select_output(self, body: exp.Select, scope: Scope) -> Columns:
+        """Return name and type of the columns of a SELECT."""
         found: dict[str, exp.DataType] = {}
         for position, projection in enumerate(body.selects):
             if projection.is_star:
@@ -161,6 +169,7 @@ class _Annotator:
         return found
 
     def star(self, projection: exp.Expr, scope: Scope) -> Columns:
+        """Return the columns that a star stands for."""
         table = projection.table.lower() if isinstance(projection, exp.Column) else ""
         sources = self.sources(scope).items()
         chosen = [columns for alias, columns in sources if not table or alias.lower() == table]
