@@ -87,9 +87,9 @@ def play_kills(case: Case, points: slice) -> None:
 
 
 @pytest.mark.parametrize("case", ["incremental"], indirect=True)
-def test_a_kill_at_every_tenth_point(case: Case) -> None:
+def test_a_kill_at_every_twentieth_point(case: Case) -> None:
     """A load with every kind of step: a new day, late, moved and crossing units, a restated day."""
-    play_kills(case, slice(0, None, 10))
+    play_kills(case, slice(0, None, 20))
 
 
 @pytest.mark.parametrize("case", ["a new metric", "full"], indirect=True)
