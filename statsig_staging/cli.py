@@ -5,7 +5,10 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import sys
+import threading
+from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +21,8 @@ from statsig_staging.plan import Refresh
 from statsig_staging.words import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+    from types import FrameType
     from typing import TextIO
 
     from rich.console import RenderableType
@@ -35,10 +39,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        code = commands.main(args=argv, prog_name=PROGRAM, standalone_mode=False)
+        with _terminable():
+            code = commands.main(args=argv, prog_name=PROGRAM, standalone_mode=False)
     except (click.ClickException, click.Abort, KeyboardInterrupt) as error:
         return _fail(error)
     return code if isinstance(code, int) else 0
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Have SIGTERM end a command as Ctrl-C does: what runs elsewhere is stopped, and that is said."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class Command(click.Command):

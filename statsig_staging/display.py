@@ -15,7 +15,17 @@ from statsig_staging import documents
 from statsig_staging.days import in_words
 from statsig_staging.journal import Outcome
 from statsig_staging.plan import Check, CreateTable, Drop, Merge, Replace, ReplacePartitions
-from statsig_staging.words import NOTHING, count, difference, duration, number, one_line, size
+from statsig_staging.results import Usage
+from statsig_staging.words import (
+    NOTHING,
+    count,
+    difference,
+    duration,
+    number,
+    one_line,
+    price,
+    size,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -55,11 +65,19 @@ def load_summary(result: LoadResult) -> RenderableType:
         *_readings_as_facts(result.readings),
         ("bytes read", read),
         ("written", f"{count(result.rows, 'row')}, {size(result.bytes_written)}"),
+        *_charged(result.usage),
         ("took", duration(result.seconds)),
         ("load", result.load_id),
     ]
     title = f"Loaded experiment {one_line(result.experiment_id)} {through}"
     return Group(Text(f"{title}: {result.refresh.value} refresh, {result.reason}."), _facts(facts))
+
+
+def _charged(usage: Usage) -> Iterable[tuple[str, str]]:
+    """Yield what a service charges for a load, where one does."""
+    if usage != Usage():
+        yield "scanned", f"{size(usage.bytes_scanned)}, {price(usage.price)}"
+        yield "in queues", duration(usage.queued_seconds)
 
 
 def _readings_as_facts(readings: Iterable[SourceReading]) -> Iterable[tuple[str, str]]:
@@ -92,8 +110,15 @@ def _totals(plan: Plan) -> str:
     atmost = "at most " if any(step.guard is not None for step in plan.steps) else ""
     return (
         f"Total: {atmost}{count(statements, 'statement')}, "
-        f"{count(len(files), 'source file')}, {size(amount)} to read."
+        f"{count(len(files), 'source file')}, {size(amount)} to read{_about(plan)}."
     )
+
+
+def _about(plan: Plan) -> str:
+    """Return about what a plan costs, where somebody charges for it."""
+    if not plan.price_per_tb:
+        return ""
+    return f", about {price(sum(documents.price(step, plan.price_per_tb) for step in plan.steps))}"
 
 
 def _readings(plan: Plan) -> Table:
@@ -114,6 +139,7 @@ def _steps(plan: Plan) -> Table:
         _right("Statements"),
         _right("Files"),
         _right("Bytes"),
+        *([_right("Price")] if plan.price_per_tb else []),
         _left("Why"),
     )
     for step in plan.steps:
@@ -124,6 +150,7 @@ def _steps(plan: Plan) -> Table:
             f"up to {statements:,}" if step.guard is not None else f"{statements:,}",
             _or_nothing(len(documents.files_read(step))),
             size(documents.bytes_read(step)) if documents.bytes_read(step) else NOTHING,
+            *([price(documents.price(step, plan.price_per_tb))] if plan.price_per_tb else []),
             one_line(step.reason),
         )
     return table
@@ -220,7 +247,8 @@ def _watches(readings: Iterable[SourceReading]) -> Table:
     return table
 
 
-def _loads(loads: Iterable[PastLoad], numbers: Mapping[str, int]) -> Table:
+def _loads(loads: Sequence[PastLoad], numbers: Mapping[str, int]) -> Table:
+    charged = any(load.price for load in loads)
     table = _table(
         _right("#"),
         _left("Began (UTC)"),
@@ -230,6 +258,7 @@ def _loads(loads: Iterable[PastLoad], numbers: Mapping[str, int]) -> Table:
         _right("Rows"),
         _right("Read"),
         _right("Written"),
+        *([_right("Price")] if charged else []),
         _right("Took"),
         _left("Load"),
     )
@@ -243,6 +272,7 @@ def _loads(loads: Iterable[PastLoad], numbers: Mapping[str, int]) -> Table:
             f"{load.rows:,}",
             size(load.bytes_read),
             size(load.bytes_written),
+            *([price(load.price)] if charged else []),
             duration(load.seconds),
             load.load_id,
         )

@@ -36,12 +36,15 @@ def plan_document(plan: Plan, *, sql: bool) -> dict[str, Any]:
         "through": plan.through.isoformat(),
         "watermark": plan.watermark.isoformat(),
         "sources": [reading.to_dict() for reading in plan.readings],
-        "steps": [_step_document(step, sql=sql) for step in plan.steps],
+        "steps": [
+            _step_document(step, sql=sql, price_per_tb=plan.price_per_tb) for step in plan.steps
+        ],
+        "price_usd": round(sum(price(step, plan.price_per_tb) for step in plan.steps), 6),
         "warnings": list(plan.warnings),
     }
 
 
-def _step_document(step: Step, *, sql: bool) -> dict[str, Any]:
+def _step_document(step: Step, *, sql: bool, price_per_tb: float) -> dict[str, Any]:
     document: dict[str, Any] = {
         "step": step.name,
         "reason": step.reason,
@@ -52,6 +55,7 @@ def _step_document(step: Step, *, sql: bool) -> dict[str, Any]:
         "statements": statement_count(step),
         "files": len(files_read(step)),
         "bytes": bytes_read(step),
+        "price_usd": round(price(step, price_per_tb), 6),
     }
     if sql:
         document["sql"] = [select.sql(SQL_DIALECT, pretty=True) for _, select in _selects(step)]
@@ -212,6 +216,20 @@ def files_read(step: Step) -> frozenset[str]:
 def bytes_read(step: Step) -> int:
     """Return the compressed bytes of source columns that a step reads."""
     return sum(read.bytes for batch in batches_of(step) for read in batch.reads)
+
+
+LEAST_BILLED = 10_000_000
+"""Bytes that Athena bills for a statement at least (its price list)."""
+
+
+def price(step: Step, price_per_tb: float) -> float:
+    """Return about how many US dollars a step costs: what it reads of the sources, and at least the minimum."""
+    amounts = (
+        [sum(read.bytes for read in batch.reads) for batch in batches_of(step)]
+        if not isinstance(step.action, Check | Drop)
+        else [0]
+    )
+    return sum(max(amount, LEAST_BILLED) for amount in amounts) / 1e12 * price_per_tb
 
 
 def statements_text(plan: Plan) -> Iterator[str]:

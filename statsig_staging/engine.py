@@ -202,6 +202,7 @@ class Engine:
         return again
 
     def _run(self, load: _Load, lease: HeldLease) -> LoadResult:
+        self._warehouse.settle(load.experiment.id)
         unrecorded = self._record(load, lease, lambda: load.published)
         self._repair(load.experiment, load.published)
         site = self._site()

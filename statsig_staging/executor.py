@@ -118,7 +118,7 @@ def in_order(steps: Iterable[Step]) -> tuple[Step, ...]:
 def _run(
     step: Step, around: Surroundings, versions: dict[str, TableVersion]
 ) -> tuple[StepResult, list[str]]:
-    began = around.clock()
+    began, spent = around.clock(), around.warehouse.spent()
     found: list[str] = []
     if isinstance(step.action, Check):
         around.on_event(StepStarted(step=step.name, batches=1))
@@ -129,6 +129,7 @@ def _run(
         )
     else:
         result = _write(step, step.action, around, versions, began)
+    result = replace(result, usage=around.warehouse.spent() - spent)
     around.on_event(
         StepFinished(
             step=step.name,
@@ -136,6 +137,7 @@ def _run(
             rows=result.rows,
             bytes_read=result.bytes_read,
             bytes_written=result.bytes_written,
+            usage=result.usage,
         )
     )
     return result, found

@@ -38,6 +38,7 @@ class PastLoad:
         rows: Rows written.
         bytes_read: Compressed bytes of source columns read.
         bytes_written: Bytes of the files written.
+        price: What its finished jobs cost at a service, US dollars.
         readings: What it was to read of each source, and why.
         job: The job that runs, that failed, or that it died in.
         error: Why it failed.
@@ -53,6 +54,7 @@ class PastLoad:
     rows: int
     bytes_read: int
     bytes_written: int
+    price: float = 0.0
     reason: str | None = None
     readings: tuple[SourceReading, ...] = ()
     job: str | None = None
@@ -77,6 +79,7 @@ class PastLoad:
             "rows": self.rows,
             "bytes_read": self.bytes_read,
             "bytes_written": self.bytes_written,
+            "price_usd": round(self.price, 6),
             "sources": [reading.to_dict() for reading in self.readings],
             "job": self.job,
             "error": self.error,
@@ -134,6 +137,7 @@ def _of_journal(entry: Journal, outcome: Outcome, row: Published | None) -> Past
         rows=sum(job.rows for job in done),
         bytes_read=sum(job.bytes_read for job in done),
         bytes_written=sum(job.bytes_written for job in done),
+        price=sum(job.price for job in done),
         readings=entry.readings,
         job=current.name if current is not None else None,
         error=entry.error,

@@ -22,6 +22,7 @@ from pyiceberg.conversions import from_bytes
 from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.io import load_file_io
 from pyiceberg.io.pyarrow import (
+    _dataframe_to_data_files,
     compute_statistics_plan,
     data_file_statistics_from_parquet_metadata,
     parquet_path_to_id_mapping,
@@ -76,10 +77,13 @@ from statsig_staging.plan import Column, ColumnType
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    import pyarrow as pa
     from pyiceberg.catalog import Catalog
+    from pyiceberg.catalog.glue import GlueCatalog
     from pyiceberg.io import FileIO
     from pyiceberg.manifest import ManifestFile
     from pyiceberg.table.metadata import TableMetadata
+    from pyiceberg.table.snapshots import Snapshot
     from pyiceberg.table.update import TableUpdate
     from pyiceberg.typedef import Identifier, Properties
 
@@ -377,7 +381,9 @@ class _Overwrite(_OverwriteFiles):
             merge_enabled=True,
             snapshot_producer=self,
         )
-        return merging.merge_manifests(manifests)
+        data = [found for found in manifests if found.content is ManifestContent.DATA]
+        deletes = [found for found in manifests if found.content is not ManifestContent.DATA]
+        return [*merging.merge_manifests(data), *deletes]
 
 
 def _entry(
@@ -431,13 +437,14 @@ class TableChange:
     @classmethod
     def create(
         cls,
-        catalog: SqlCatalog,
+        catalog: SqlCatalog | GlueCatalog,
         database: str,
         name: str,
         *,
         location: str,
         columns: Iterable[Column],
         partitioned: bool,
+        properties: Mapping[str, str] = TABLE_PROPERTIES,
     ) -> TableChange:
         """Begin a table that does not exist yet."""
         schema = schema_of(columns)
@@ -446,7 +453,7 @@ class TableChange:
             schema=schema,
             location=location,
             partition_spec=_partition_spec(schema) if partitioned else UNPARTITIONED_PARTITION_SPEC,
-            properties=TABLE_PROPERTIES,
+            properties=dict(properties),
         )
         return cls(_Creation(staged), new=True)
 
@@ -470,6 +477,11 @@ class TableChange:
             transaction.set_properties(new)
         return cls(transaction, new=False)
 
+    @classmethod
+    def of_others(cls, table: IcebergTable) -> TableChange:
+        """Begin a change of a table that another engine made, and whose properties are its own."""
+        return cls(_Change(table), new=False)
+
     def evolved(self, columns: tuple[Column, ...], *, exact: bool) -> TableChange:
         """Return the change with the columns that the table lacks, and without others if ``exact``."""
         present = {field.name for field in self.schema.fields}
@@ -483,6 +495,34 @@ class TableChange:
             for column in missing:
                 update.add_column(column.name, _TYPES[column.type], doc=column.doc or None)
         return self
+
+    @property
+    def transaction(self) -> Transaction:
+        """The transaction that nothing of is committed yet."""
+        return self._transaction
+
+    @property
+    def table(self) -> IcebergTable:
+        """The table as it was when the change was begun."""
+        return self._table
+
+    def replace(
+        self,
+        remove: Iterable[DataFile],
+        add: Iterable[DataFile],
+        properties: Mapping[str, str],
+        tag: str | None = None,
+    ) -> int:
+        """Commit other data files as one snapshot, under a tag if there is one; no snapshot expires."""
+        with self._producer(properties, MANY_MANIFESTS) as snapshot:
+            for file in remove:
+                snapshot.delete_data_file(file)
+            for file in add:
+                snapshot.append_data_file(file)
+        if tag is not None:
+            self._tag(snapshot.snapshot_id, tag)
+        self._transaction.commit_transaction()
+        return snapshot.snapshot_id
 
     @property
     def schema(self) -> Schema:
@@ -523,22 +563,42 @@ class TableChange:
             for file in files:
                 snapshot.append_data_file(file)
         if tag is not None:
-            self._stage(
-                SetSnapshotRefUpdate(
-                    snapshot_id=snapshot.snapshot_id,
-                    ref_name=tag,
-                    type=SnapshotRefType.TAG,
-                    max_ref_age_ms=None,
-                    max_snapshot_age_ms=None,
-                    min_snapshots_to_keep=None,
-                )
-            )
+            self._tag(snapshot.snapshot_id, tag)
         retired: tuple[str, ...] = ()
         if keep_tags is not None:
             retired = self._expire({tag, *keep_tags})
         self._transaction.commit_transaction()
         unused = tuple(path_of(manifest) for manifest in sorted(snapshot.unused))
         return Committed(snapshot_id=snapshot.snapshot_id, retired=(*retired, *unused))
+
+    def keep(self, snapshot_id: int, tag: str, keep_tags: Iterable[str]) -> tuple[str, ...]:
+        """Commit a tag for a snapshot that another engine made, and that those under no kept tag are gone.
+
+        Returns:
+            Files that no snapshot names any more; none where nothing expired.
+        """
+        self._tag(snapshot_id, tag)
+        retired = self._expire({tag, *keep_tags})
+        self._transaction.commit_transaction()
+        return retired
+
+    def described(self, columns: Iterable[Column]) -> TableChange:
+        """Return the change with the columns' docs, which a CREATE TABLE AS of Athena's cannot say."""
+        present = {field.name: field.doc for field in self.schema.fields}
+        undescribed = [
+            column
+            for column in columns
+            if column.doc and column.name in present and present[column.name] != column.doc
+        ]
+        if undescribed:
+            with self._transaction.update_schema() as update:
+                for column in undescribed:
+                    update.update_column(column.name, doc=column.doc)
+        return self
+
+    def apply(self) -> None:
+        """Commit changes of the schema alone, without a new snapshot."""
+        self._transaction.commit_transaction()
 
     def expire(self, keep_tags: Iterable[str]) -> tuple[str, ...]:
         """Commit, without a new snapshot, that only the current one and those under some tags stay.
@@ -564,6 +624,18 @@ class TableChange:
         producer.merge_at = merge_at
         return producer
 
+    def _tag(self, snapshot_id: int, tag: str) -> None:
+        self._stage(
+            SetSnapshotRefUpdate(
+                snapshot_id=snapshot_id,
+                ref_name=tag,
+                type=SnapshotRefType.TAG,
+                max_ref_age_ms=None,
+                max_snapshot_age_ms=None,
+                min_snapshots_to_keep=None,
+            )
+        )
+
     def _stage(self, *updates: TableUpdate) -> None:
         self._transaction._stage(updates)  # noqa: SLF001
 
@@ -579,6 +651,64 @@ class TableChange:
             return ()
         self._stage(RemoveSnapshotsUpdate(snapshot_ids=[s.snapshot_id for s in expired]))
         return tuple(sorted(path_of(name) for name in only_of(self._table, expired, live)))
+
+
+def put_rows(
+    change: TableChange,
+    present: IcebergTable | None,
+    rows: pa.Table,
+    *,
+    replace: bool,
+    properties: Mapping[str, str],
+    tag: str,
+) -> int:
+    """Append rows to a table in one commit, or have it hold exactly them; return the snapshot.
+
+    Args:
+        change: The change that makes it.
+        present: The table as it is; None where it is new.
+        rows: The rows.
+        replace: Whether the table is to hold no others.
+        properties: Kept in the snapshot's summary.
+        tag: A tag for the new snapshot.
+
+    Raises:
+        CommitFailedException: If the table has changed since it was loaded.
+    """
+    gone = data_files(present) if present is not None and replace else []
+    metadata, io = change.transaction.table_metadata, change.table.io
+    added = _dataframe_to_data_files(table_metadata=metadata, df=rows, io=io)
+    return change.replace(gone, added, properties, tag)
+
+
+def lineage(table: IcebergTable, since: int | None) -> list[Snapshot] | None:
+    """Return the snapshots after one, through the current one; None where it is no ancestor of that.
+
+    Args:
+        table: The table.
+        since: The snapshot; None for before the first.
+    """
+    path: list[Snapshot] = []
+    snapshot = table.current_snapshot()
+    while snapshot is not None and snapshot.snapshot_id != since:
+        path.append(snapshot)
+        parent = snapshot.parent_snapshot_id
+        snapshot = table.snapshot_by_id(parent) if parent is not None else None
+    found = since is None or snapshot is not None
+    return path[::-1] if found else None
+
+
+def partitions_of(table: IcebergTable) -> frozenset[date]:
+    """Return the ``ds`` partitions that hold files, data or deletes, in the current snapshot."""
+    snapshot = table.current_snapshot()
+    if snapshot is None:
+        return frozenset()
+    days = (
+        partition_date(entry.data_file)
+        for manifest in manifests_of(snapshot, table.io)
+        for entry in live_entries(manifest, table.io)
+    )
+    return frozenset(day for day in days if day is not None)
 
 
 def restore(table: IcebergTable, snapshot_id: int) -> None:

@@ -73,6 +73,10 @@ class Job:
         bytes_written: Bytes of the files written.
         snapshot_id: The Iceberg snapshot it made.
         statement_ids: Ids of its statements at the service.
+        bytes_scanned: What the service says it has scanned.
+        queued_seconds: How long its statements waited there.
+        engine_seconds: How long the service worked on them.
+        price: What it charges, in US dollars.
         error: Why it failed.
     """
 
@@ -95,6 +99,10 @@ class Job:
     bytes_written: int = 0
     snapshot_id: int | None = None
     statement_ids: tuple[str, ...] = ()
+    bytes_scanned: int = 0
+    queued_seconds: float = 0.0
+    engine_seconds: float = 0.0
+    price: float = 0.0
     error: str | None = None
 
 
@@ -248,6 +256,7 @@ class OpenJournal:
             bytes_written=result.bytes_written,
             snapshot_id=result.snapshot_id,
             statement_ids=result.statement_ids,
+            **asdict(result.usage),
         )
 
     def publish(self) -> None:

@@ -69,12 +69,19 @@ OWN = (
     Column("seconds", ColumnType.DOUBLE, "How long it took"),
     Column("rows", _LONG, "Rows written"),
     Column("statements", _LONG, "Statements run"),
-    Column("bytes_scanned", _LONG, "Compressed bytes of the columns read from source files"),
+    Column(
+        "bytes_scanned",
+        _LONG,
+        "What Athena says it has scanned; elsewhere compressed bytes of the columns read from source files",
+    ),
     Column("bytes_written", _LONG, "Size of the files written"),
     Column("statement_ids", _STRING, "JSON: ids of the statements at the service"),
     Column("snapshot_id", _LONG, "The Iceberg snapshot that it made"),
     Column("error", _STRING, "Why the job failed"),
     Column("dag_error", _STRING, "Why the load failed"),
+    Column("queued_seconds", ColumnType.DOUBLE, "How long its statements waited at the service"),
+    Column("engine_seconds", ColumnType.DOUBLE, "How long the service worked on them"),
+    Column("price_usd", ColumnType.DOUBLE, "What the service charges for them, US dollars"),
 )
 
 _ARROW = {
@@ -336,10 +343,13 @@ def _figures(job: Job) -> dict[str, Any]:
         "seconds": job.seconds,
         "rows": job.rows,
         "statements": job.statements,
-        "bytes_scanned": job.bytes_read,
+        "bytes_scanned": job.bytes_scanned or job.bytes_read,
         "bytes_written": job.bytes_written,
         "statement_ids": json.dumps(list(job.statement_ids)),
         "snapshot_id": job.snapshot_id,
+        "queued_seconds": job.queued_seconds,
+        "engine_seconds": job.engine_seconds,
+        "price_usd": job.price,
     }
 
 

@@ -112,6 +112,7 @@ def clean(site: Site, experiment_id: str) -> Removed:
     if not is_there:
         site.project.experiment(experiment_id)
     with site.hold(experiment_id) as lease:
+        site.warehouse.settle(experiment_id)
         found = upkeep.removed(_besides_lease(site, experiment_id) if is_there else ())
         upkeep.drop_tables(site.warehouse, experiment_id)
         lease.renew()
@@ -170,6 +171,7 @@ def maintain(
 def _maintain(
     site: Site, experiment: Experiment, grace: timedelta, lease: HeldLease
 ) -> Maintenance:
+    site.warehouse.settle(experiment.id)
     published = site.reader.loads(experiment.id)
     site.repair(experiment, published)
     around = site.upkeep(experiment.id, published[: site.keep], published, lease)

@@ -251,6 +251,7 @@ class Plan:
         watermark: First day that counts as not yet loaded afterwards.
         totals_through: Last day of the unit totals that the next load starts from; None where there are none.
         kept: Metric source → what is kept of its rows.
+        price_per_tb: US dollars for 10^12 bytes scanned; 0 where nobody charges for them.
         steps: In an order that respects their needs; empty when nothing has changed.
         readings: What is read of each source, and why.
         warnings: What a person should know before it runs.
@@ -271,3 +272,4 @@ class Plan:
     definitions: Mapping[str, str]
     observations: Mapping[str, Observation] = field(default_factory=dict)
     kept: Mapping[str, KeptRows] = field(default_factory=dict)
+    price_per_tb: float = 0.0

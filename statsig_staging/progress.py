@@ -14,9 +14,10 @@ from statsig_staging.results import (
     StepFailed,
     StepFinished,
     StepStarted,
+    Usage,
     Warned,
 )
-from statsig_staging.words import count, duration, one_line, size
+from statsig_staging.words import count, duration, one_line, price, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +31,10 @@ if TYPE_CHECKING:
 
 def finished_text(event: StepFinished) -> str:
     """Return what a finished step did, for a person."""
-    return f"{count(event.rows, 'row')}, {size(event.bytes_read)} read, {duration(event.seconds)}"
+    read = f"{size(event.bytes_read)} read"
+    if event.usage != Usage():
+        read = f"{size(event.usage.bytes_scanned)} scanned, {price(event.usage.price)}"
+    return f"{count(event.rows, 'row')}, {read}, {duration(event.seconds)}"
 
 
 class Watch:

@@ -13,6 +13,48 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What a service that runs statements has done, and what it charges; nothing where nothing is charged.
+
+    Attributes:
+        bytes_scanned: Bytes that it says it has scanned, of staging tables too.
+        queued_seconds: How long statements have waited there.
+        engine_seconds: How long it has worked on them.
+        price: US dollars.
+    """
+
+    bytes_scanned: int = 0
+    queued_seconds: float = 0.0
+    engine_seconds: float = 0.0
+    price: float = 0.0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            bytes_scanned=self.bytes_scanned + other.bytes_scanned,
+            queued_seconds=self.queued_seconds + other.queued_seconds,
+            engine_seconds=self.engine_seconds + other.engine_seconds,
+            price=self.price + other.price,
+        )
+
+    def __sub__(self, other: Usage) -> Usage:
+        return Usage(
+            bytes_scanned=self.bytes_scanned - other.bytes_scanned,
+            queued_seconds=self.queued_seconds - other.queued_seconds,
+            engine_seconds=self.engine_seconds - other.engine_seconds,
+            price=self.price - other.price,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as values that JSON can hold."""
+        return {
+            "bytes_scanned": self.bytes_scanned,
+            "queued_seconds": round(self.queued_seconds, 3),
+            "engine_seconds": round(self.engine_seconds, 3),
+            "price_usd": round(self.price, 6),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LoadStarted:
     """A load begins; ``steps`` are the names of what it will do."""
 
@@ -47,6 +89,7 @@ class StepFinished:
     rows: int
     bytes_read: int
     bytes_written: int
+    usage: Usage = field(default_factory=Usage)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +135,7 @@ class StepResult:
         snapshot_id: The Iceberg snapshot it made.
         partitions: Days that its statements filled.
         statement_ids: Ids of its statements at the service, where it gives any.
+        usage: What the service charges for it.
     """
 
     step: str
@@ -105,6 +149,7 @@ class StepResult:
     snapshot_id: int | None = None
     partitions: tuple[date, ...] = ()
     statement_ids: tuple[str, ...] = ()
+    usage: Usage = field(default_factory=Usage)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +213,11 @@ class LoadResult:
         return sum(step.statements for step in self.steps)
 
     @property
+    def usage(self) -> Usage:
+        """What the service charges for its steps."""
+        return sum((step.usage for step in self.steps), start=Usage())
+
+    @property
     def files_read(self) -> frozenset[str]:
         """Source files opened."""
         return frozenset().union(*(step.files_read for step in self.steps))
@@ -191,6 +241,7 @@ class LoadResult:
             "bytes_read": self.bytes_read,
             "bytes_written": self.bytes_written,
             "files_read": len(self.files_read),
+            **self.usage.to_dict(),
             "seconds": round(self.seconds, 3),
             "warnings": list(self.warnings),
             "steps": [
@@ -205,6 +256,7 @@ class LoadResult:
                     "files_read": len(step.files_read),
                     "snapshot_id": step.snapshot_id,
                     "statement_ids": list(step.statement_ids),
+                    **step.usage.to_dict(),
                 }
                 for step in self.steps
             ],

@@ -134,10 +134,10 @@ def loads_at(
     table = loads_table(experiment_id)
     source = exp.table_(table.name.catalog, db=database, quoted=True)
     source.set("version", snapshot(snapshot_id))
-    columns = [_column(column.name, keep) for column in table.columns]
+    columns = [exp.column(column.name, quoted=True) for column in table.columns]
     query = exp.select(*columns, copy=False).from_(source, copy=False)
-    rows = warehouse.fetch(query).to_pylist()
-    return tuple(sorted(map(_from_row, rows), key=lambda load: -load.number))
+    rows = sorted(warehouse.fetch(query).to_pylist(), key=lambda row: -row["number"])
+    return tuple(_from_row(row if place < keep else row | _LIGHT) for place, row in enumerate(rows))
 
 
 def read_loads(
@@ -171,20 +171,8 @@ def read_loads(
     return ()
 
 
-_HEAVY = ("definitions", "sources", "tables")
+_LIGHT = {"definitions": "{}", "sources": "{}", "tables": "{}"}
 """What a load needs of the one before it, and nobody of one out of retention."""
-
-
-def _column(name: str, keep: int) -> exp.Expr:
-    """Return a column of the loads; the heavy ones are empty in all but the newest ``keep`` rows."""
-    column = exp.column(name, quoted=True)
-    if name not in _HEAVY:
-        return column
-    newest = exp.Order(expressions=[exp.Ordered(this=exp.column("number", quoted=True), desc=True)])
-    rank = exp.Window(this=exp.RowNumber(), order=newest)
-    recent = exp.LTE(this=rank, expression=exp.Literal.number(keep))
-    heavy = exp.Case(ifs=[exp.If(this=recent, true=column)], default=exp.Literal.string("{}"))
-    return exp.alias_(heavy, name, quoted=True)
 
 
 LOADS_PER_FILE = 10

@@ -44,6 +44,13 @@ def size(amount: float) -> str:
     return f"{amount:,.0f} {unit}" if unit == "B" or amount >= 99.95 else f"{amount:.1f} {unit}"
 
 
+def price(dollars: float) -> str:
+    """Return US dollars as ``$12.34``, and below a cent with as many digits as matter."""
+    if dollars >= 0.01 or dollars == 0:
+        return f"${dollars:,.2f}"
+    return f"${dollars:.5f}"
+
+
 def duration(seconds: float) -> str:
     """Return seconds as ``0.42 s``, ``12.3 s`` or ``2 min 5 s``."""
     if seconds < 9.995:

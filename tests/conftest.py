@@ -29,6 +29,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--sequences", type=int, default=0, help="how many more sequences of edits to play"
     )
     parser.addoption("--sequence-seed", type=int, default=1, help="which ones")
+    parser.addoption(
+        "--every",
+        type=int,
+        default=0,
+        help="let calls of loads on Athena fail, or kill such loads, at every N-th place",
+    )
 
 
 SEQUENCES_AT_ONCE = 20

@@ -4,7 +4,6 @@ An edit is a value: what happens, where, and three numbers that choose among wha
 Nothing else decides, so that a sequence of edits can be printed, played again and made smaller.
 """
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
@@ -179,17 +178,14 @@ def arrive(world: World, name: str, picks: Picks) -> None:
 
 def touch(world: World, name: str, picks: Picks) -> None:
     """A file gets a new time and keeps its rows."""
-    stamp = 1 + picks.second * 10**9
-    os.utime(world.path(name, a_file(world, name, picks)), ns=(stamp, stamp))
+    world.touch(name, a_file(world, name, picks), 1 + picks.second * 10**9)
 
 
 def restate_unseen(world: World, name: str, picks: Picks) -> None:
     """A file is written again with its rows moved by a day, under its old time and mostly its old size."""
     file = a_file(world, name, picks)
-    stat = world.path(name, file).stat()
     days = (-1, 1)[picks.second % 2]
-    world.put(name, file, [moved(row, days) for row in world.files[name][file]])
-    os.utime(world.path(name, file), ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    world.restate(name, file, [moved(row, days) for row in world.files[name][file]])
 
 
 def rename(world: World, name: str, picks: Picks) -> None:
@@ -199,8 +195,7 @@ def rename(world: World, name: str, picks: Picks) -> None:
     new = world.new_name(name, rows[0].partition if rows else None)
     if world.sources[name].layout == "hive folders":
         new = f"{file.rpartition('/')[0]}/{new.rpartition('/')[2]}"
-    world.path(name, file).rename(world.path(name, new))
-    world.files[name][new] = world.files[name].pop(file)
+    world.rename(name, file, new)
 
 
 def on_the_edge(world: World, name: str, picks: Picks) -> None:

@@ -151,7 +151,7 @@ def make_request(
             **{observation.source: observation for observation in observations},
         },
         published=published,
-        traits=Traits(days_per_statement=1, bytes_are_billed=False),
+        traits=Traits(days_per_statement=1),
     )
     return replace(request, **changes)
 

@@ -145,12 +145,23 @@ def play(history: History) -> None:
 
 
 class Player:
-    """Plays a history in a folder."""
+    """Plays a history in a folder.
 
-    def __init__(self, history: History, folder: Path) -> None:
+    Args:
+        history: What happens.
+        folder: Where.
+        begin: Returns the world in which it happens.
+    """
+
+    def __init__(
+        self,
+        history: History,
+        folder: Path,
+        begin: Callable[[Scenario, Path], World] = World.begin,
+    ) -> None:
         self._turns = history.turns
         self._definitions = history.definitions
-        self._world = World.begin(history.definitions.spelled_out(), folder)
+        self._world = begin(history.definitions.spelled_out(), folder)
         self._tables: Tables = {}
         for name in self._world.sources:
             count = len(self._world.arriving[name]) * history.arrived // 8

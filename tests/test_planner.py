@@ -557,7 +557,7 @@ def test_a_statement_of_several_days_has_no_parameters() -> None:
 
 def test_a_warehouse_may_want_more_days_in_a_statement() -> None:
     """Neighbouring days go together up to its number."""
-    traits = Traits(days_per_statement=2, bytes_are_billed=False)
+    traits = Traits(days_per_statement=2)
     plan = build_plan(make_request(traits=traits))
 
     assert partitions(plan, "unit_day_metrics_events") == [days(1, 2), days(3)]
@@ -570,7 +570,7 @@ def test_every_day_that_is_held_is_filled_once(held: list[set[int]], most: int) 
     files: list[SourceFile] = [
         make_file(f"{number}", *sorted(numbers)) for number, numbers in enumerate(held)
     ]
-    traits = Traits(days_per_statement=most, bytes_are_billed=False)
+    traits = Traits(days_per_statement=most)
     request = make_request(make_observation("events", *files), through=day(5), traits=traits)
     action = step(build_plan(request), "unit_day_metrics_events").action
     assert isinstance(action, CreateTable)

@@ -1,5 +1,6 @@
 """A project whose sources change, and what a full load over them would publish."""
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -118,6 +119,21 @@ class World:
             return
         self.path(name, file).unlink()
         del self.files[name][file]
+
+    def touch(self, name: str, file: str, stamp: int) -> None:
+        """Give a file another time, in nanoseconds since 1970."""
+        os.utime(self.path(name, file), ns=(stamp, stamp))
+
+    def restate(self, name: str, file: str, rows: Iterable[Row]) -> None:
+        """Write a file again under its old time."""
+        stat = self.path(name, file).stat()
+        self.put(name, file, rows)
+        os.utime(self.path(name, file), ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+    def rename(self, name: str, file: str, new: str) -> None:
+        """Give a file another name."""
+        self.path(name, file).rename(self.path(name, new))
+        self.files[name][new] = self.files[name].pop(file)
 
     def exposures(self) -> list[Exposure]:
         """Return the exposures as the column mapping has them."""

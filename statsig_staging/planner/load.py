@@ -52,6 +52,7 @@ def build_plan(request: LoadRequest) -> Plan:
         warnings=(*warnings(request), *unseen_warnings(request, planned.readings)),
         definitions=definitions,
         observations=request.observations,
+        price_per_tb=request.traits.price_per_tb,
     )
 
 

@@ -65,7 +65,8 @@ def exposed_days(request: LoadRequest, reasons: Mapping[date, str], published: P
     old = {day for day in reasons if day in loaded and day in come and day not in lost}
     fresh = {day for day in reasons if day not in loaded and day not in kept}
     # The moment of a context value is not staged, so a day of it cannot be added to.
-    added = old | fresh if old and not source.context else set()
+    can_add = request.traits.reads_chosen_files and not source.context
+    added = old | fresh if old and can_add else set()
     return Loaded(
         tuple(reasons),
         gone,

@@ -320,18 +320,28 @@ class Scan:
             return (wanted,) if wanted else ()
         held = {day for file in self.observation.files for day in file.days}
         parts = components(held.intersection(days), self.observation.files)
-        return _joined(parts, traits.days_per_statement)
+        return self._joined(parts, traits)
 
+    def _joined(
+        self, parts: Iterable[tuple[date, ...]], traits: Traits
+    ) -> tuple[tuple[date, ...], ...]:
+        """Put neighbouring portions together as long as they suit the warehouse."""
+        joined: list[tuple[date, ...]] = []
+        for part in parts:
+            both = tuple(sorted(joined[-1] + part)) if joined else ()
+            if both and self._fits(both, traits):
+                joined[-1] = both
+            else:
+                joined.append(part)
+        return tuple(joined)
 
-def _joined(parts: Iterable[tuple[date, ...]], most: int) -> tuple[tuple[date, ...], ...]:
-    """Put neighbouring portions together as long as they have at most ``most`` days."""
-    joined: list[tuple[date, ...]] = []
-    for part in parts:
-        if joined and len(joined[-1]) + len(part) <= most:
-            joined[-1] = tuple(sorted(joined[-1] + part))
-        else:
-            joined.append(part)
-    return tuple(joined)
+    def _fits(self, days: tuple[date, ...], traits: Traits) -> bool:
+        if len(days) > traits.days_per_statement:
+            return False
+        if traits.bytes_per_statement is None:
+            return True
+        files = (file for table in self.observation.tables for file in table.files_of(days))
+        return sum(file.size for file in files) <= traits.bytes_per_statement
 
 
 def _is_time(kind: str) -> bool:

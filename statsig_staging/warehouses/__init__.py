@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, assert_never
 
 from statsig_staging.config import AthenaConnection, LocalConnection
-from statsig_staging.errors import ConfigError
 
 if TYPE_CHECKING:
     from statsig_staging.config import Project
@@ -16,7 +15,6 @@ def open_warehouse(project: Project) -> Warehouse:
     """Return the warehouse that a project's ``connection`` names.
 
     Raises:
-        ConfigError: If this version cannot run on it.
         WarehouseError: If it cannot be reached or written.
     """
     connection = project.connection
@@ -26,8 +24,8 @@ def open_warehouse(project: Project) -> Warehouse:
 
             return LocalWarehouse(connection, project.root)
         case AthenaConnection():
-            raise ConfigError(
-                "connection.warehouse: this version runs on 'local' only; 'athena' is not there yet"
-            )
+            from statsig_staging.warehouses.athena.warehouse import open_athena
+
+            return open_athena(connection)
         case _:
             assert_never(connection)

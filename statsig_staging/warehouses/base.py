@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from statsig_staging.days import Window
     from statsig_staging.names import TableName
     from statsig_staging.plan import Read, Table, Write
+    from statsig_staging.results import Usage
     from statsig_staging.sources import SourceFile, TableObservation
 
 
@@ -30,11 +31,17 @@ class Traits:
 
     Attributes:
         days_per_statement: Most days that one statement should fill.
-        bytes_are_billed: Whether bytes read cost money.
+        price_per_tb: US dollars for 10^12 bytes scanned; 0 where nobody charges for them.
+        bytes_per_statement: Bytes of source files above which a statement fills no second day; None for
+            any number.
+        reads_chosen_files: Whether a statement reads the files that its batch lists, and no others of
+            their days.
     """
 
     days_per_statement: int
-    bytes_are_billed: bool
+    price_per_tb: float = 0.0
+    bytes_per_statement: int | None = None
+    reads_chosen_files: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +84,11 @@ class Stamp:
     def tag(self) -> str:
         """The tag of the load's snapshots."""
         return f"load-{self.load_id}"
+
+    @property
+    def properties(self) -> Mapping[str, str]:
+        """What the summary of a snapshot says of who made it."""
+        return {"statsig_staging.load": self.load_id, "statsig_staging.step": self.step}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +188,15 @@ class Warehouse(Protocol):
 
     def write(self, write: Write, stamp: Stamp, on_batch: Callable[[int, int], None]) -> WriteStats:
         """Perform a write; repeating it changes nothing. ``on_batch`` hears of (batches done, all)."""
+
+    def spent(self) -> Usage:
+        """Return what all statements have cost since the warehouse was opened."""
+
+    def settle(self, experiment_id: str) -> None:
+        """Return once no statement that a process that is gone has begun can change anything any more.
+
+        Whoever has taken the experiment's lease calls it before anything is written or removed.
+        """
 
     def put_rows(
         self, target: Table, rows: pa.Table, stamp: Stamp, *, replace: bool

@@ -9,6 +9,7 @@ from sqlglot import exp
 
 from statsig_staging.errors import StepFailedError
 from statsig_staging.plan import Drop, Read, Table, Write
+from statsig_staging.results import Usage
 from statsig_staging.sources import SourceFile, TableObservation
 from statsig_staging.warehouses.base import (
     CatalogEntry,
@@ -37,7 +38,7 @@ class RecordingWarehouse:
     """
 
     def __init__(self, *answers: pa.Table, broken: Iterable[str] = ()) -> None:
-        self.traits = Traits(days_per_statement=1, bytes_are_billed=False)
+        self.traits = Traits(days_per_statement=1)
         self.writes: list[tuple[Write, Stamp]] = []
         self.appended: dict[str, pa.Table] = {}
         self.objects: dict[str, bytes] = {}
@@ -167,6 +168,13 @@ class RecordingWarehouse:
         """Forget files that were put."""
         for key in keys:
             self.objects.pop(key, None)
+
+    def spent(self) -> Usage:
+        """Return nothing."""
+        return Usage()
+
+    def settle(self, experiment_id: str) -> None:
+        """Do nothing: nothing runs."""
 
     def delete_empty(self, prefix: str) -> None:
         """Do nothing: there are no folders."""

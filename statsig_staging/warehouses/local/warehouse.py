@@ -21,6 +21,7 @@ from statsig_staging.iceberg import TableChange
 from statsig_staging.manifests import named_files
 from statsig_staging.names import TableName, experiment_folder
 from statsig_staging.plan import CreateTable, Drop, Merge, Replace, ReplacePartitions
+from statsig_staging.results import Usage
 from statsig_staging.sources import TableObservation
 from statsig_staging.warehouses.base import (
     SCRATCH,
@@ -74,7 +75,7 @@ class LocalWarehouse:
             written can be read, and refuses every write.
     """
 
-    traits = Traits(days_per_statement=1, bytes_are_billed=False)
+    traits = Traits(days_per_statement=1)
 
     def __init__(
         self, connection: LocalConnection, root: Path, *, clock: Callable[[], int] = time.time_ns
@@ -311,6 +312,13 @@ class LocalWarehouse:
         shutil.rmtree(folder, ignore_errors=True)
         return WriteStats(statements=1)
 
+    def spent(self) -> Usage:
+        """Return nothing: nobody charges for it."""
+        return Usage()
+
+    def settle(self, experiment_id: str) -> None:
+        """Do nothing: statements end with their process."""
+
     def put_rows(
         self, target: Table, rows: pa.Table, stamp: Stamp, *, replace: bool
     ) -> TableVersion:
@@ -398,7 +406,7 @@ class LocalWarehouse:
         committed = change.commit(
             remove=remove,
             add=add,
-            properties=_properties(stamp),
+            properties=dict(stamp.properties),
             tag=stamp.tag,
             keep_tags=stamp.keep_tags,
         )
@@ -490,7 +498,7 @@ class LocalWarehouse:
         folder = self._table_folder(table) / "data"
         with mapped_errors():
             done = found and compacting.compact(
-                self._duckdb, found, folder, _properties(stamp), stamp.tag
+                self._duckdb, found, folder, dict(stamp.properties), stamp.tag
             )
         if not done:
             return None
@@ -541,10 +549,6 @@ def _lock_of(place: Path) -> Path:
 def _remove(paths: Iterable[Path | str]) -> None:
     for path in paths:
         Path(path).unlink(missing_ok=True)
-
-
-def _properties(stamp: Stamp) -> dict[str, str]:
-    return {"statsig_staging.load": stamp.load_id, "statsig_staging.step": stamp.step}
 
 
 def _check_base(present: IcebergTable | None, stamp: Stamp) -> None:
