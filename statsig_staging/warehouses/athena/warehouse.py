@@ -93,7 +93,7 @@ class AthenaWarehouse:
         Types that cannot be told from the tree are asked for, by a query without rows.
         """
         found = inference.types(query, tables)
-        names = [name for name in query.named_selects if name not in found]
+        names = [name for name in query.named_selects if name not in found and name != "*"]
         if not names:
             return found
         columns = (exp.column(name, "q", quoted=True) for name in names)
