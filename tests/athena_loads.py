@@ -16,6 +16,7 @@ import statsig_staging as staging
 from statsig_staging.results import StepStarted
 from tests import plain
 from tests.athena_endpoint.fixtures import Aws
+from tests.athena_rules import broken_rules
 from tests.athena_worlds import AthenaWorld
 from tests.plain import day, event, exposure
 from tests.worlds import NOW, compare
@@ -80,6 +81,8 @@ class Case:
         tokens = Counter(each.request.token for each in statements)
         assert max(tokens.values()) == 1
         assert all(each.effects <= 1 for each in statements)
+        for sql in {each.request.sql for each in statements}:
+            assert broken_rules(sql) == [], sql
 
     def sites(self) -> list[Site]:
         """Return the call sites of a load: the first call of each operation in each step."""
