@@ -1,5 +1,8 @@
 """Loads on Athena whose calls fail, and whose process dies: the next run is right, and nothing ran twice."""
 
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from itertools import cycle
 from pathlib import Path
@@ -108,5 +111,27 @@ def test_a_statement_of_a_dead_process_that_commits_late(
     case.aws.endpoint.holds.clear(case.aws.id)
     case.check()
     case.disturb()
+    case.load()
+    case.check()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_command_that_is_ended_stops_its_statement(case: Case, number: signal.Signals) -> None:
+    """At Athena too, before the process ends with 130, and it says so; the next run is right."""
+    case.disturb()
+    hold = case.aws.endpoint.holds.hold(case.aws.id, stage="running", match="^INSERT INTO")
+    command = [sys.executable, "-m", "statsig_staging", "run", "--experiment", "123", "--through"]
+    with subprocess.Popen(
+        [*command, "2024-06-06", "--project", str(case.world.folder)],
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        (statement,) = case.aws.endpoint.holds.held(case.aws.id, hold, seconds=60)
+        process.send_signal(number)
+        said = process.communicate(timeout=60)[1]
+
+    assert process.returncode == 130, said
+    assert case.aws.account.executions.get(statement).state == "CANCELLED"
+    assert f"query {statement} was stopped" in said
     case.load()
     case.check()

@@ -413,7 +413,8 @@ def _raise_unless_passing(error: Exception) -> None:
 
 def _is_followed(table: IcebergTable) -> bool:
     snapshot = table.current_snapshot()
-    return snapshot is not None and snapshot.schema_id == table.metadata.current_schema_id
+    current = table.metadata.current_schema_id
+    return snapshot is not None and snapshot.schema_id in (None, current)
 
 
 def _current(table: IcebergTable) -> int | None:
