@@ -43,6 +43,7 @@ def test_every_golden_statement_keeps_the_rules() -> None:
     for sql in statements:
         assert broken_rules(sql) == [], sql
         select = sqlglot.parse_one(sql, read=DIALECT)
+        assert isinstance(select, sqlglot.exp.Query)
         table = PLACE.node(TARGET)
         for tree in (
             dml.creation(table.copy(), TARGET, f"{PLACE.location(TARGET)}/", select.copy()),
