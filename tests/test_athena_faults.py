@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
 
+from tests.athena_endpoint.calls import Call
 from tests.athena_endpoint.fixtures import Aws
 
 START = ("athena", "StartQueryExecution")
@@ -23,7 +24,17 @@ def script(aws: Aws, service: str, operation: str, kind: str, **more: Any) -> No
 
 def seen(aws: Aws, service: str, operation: str) -> list[tuple[int, str | None]]:
     """Return status and fault of the calls of a kind."""
-    return [(call.status, call.fault) for call in aws.endpoint.calls.of(aws.id, service, operation)]
+    return [(call.status, call.fault) for call in logged(aws, service, operation)]
+
+
+def logged(aws: Aws, service: str, operation: str) -> list[Call]:
+    """Return the calls of a kind; one whose connection has ended is entered a moment later."""
+    for _ in range(250):
+        found = aws.endpoint.calls.of(aws.id, service, operation)
+        if found:
+            return found
+        time.sleep(0.02)
+    return []
 
 
 @pytest.mark.parametrize(
@@ -92,7 +103,7 @@ def test_a_lost_answer_has_its_effect(aws: Aws, kind: str) -> None:
         aws.start("SELECT 1")
     (execution,) = aws.account.executions.all()
     assert aws.wait(execution.id)["Status"]["State"] == "SUCCEEDED"
-    (call,) = aws.endpoint.calls.of(aws.id, *START)
+    (call,) = logged(aws, *START)
     assert call.execution_id == execution.id
 
 
