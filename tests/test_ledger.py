@@ -144,6 +144,9 @@ def test_a_published_load_is_a_row_per_job() -> None:
         "snapshot_id": 2**62,
         "error": None,
         "dag_error": None,
+        "queued_seconds": 0.0,
+        "engine_seconds": 0.0,
+        "price_usd": 0.0,
     }
     assert [row["metric_source_id"] for row in rows] == [None, None, "events", None]
 

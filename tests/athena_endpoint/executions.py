@@ -121,8 +121,16 @@ class Execution:
             if self.state.terminal or self._committing:
                 return
             self.stopped.set()
-            for interrupt in self._interrupts:
-                interrupt()
+        threading.Thread(target=self._interrupt, daemon=True).start()
+
+    def _interrupt(self) -> None:
+        """Interrupt what runs until it has ended: DuckDB forgets an interrupt that comes before a query."""
+        while True:
+            with self._lock:
+                for interrupt in self._interrupts:
+                    interrupt()
+            if self.ended.wait(0.05):
+                return
 
     def on_stop(self, interrupt: Callable[[], None]) -> None:
         """Have a function called when the statement is stopped."""
