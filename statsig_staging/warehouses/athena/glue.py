@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from statsig_staging.errors import WarehouseError
+from statsig_staging.errors import StagingError, WarehouseError
 from statsig_staging.expressions import suggestion
 from statsig_staging.names import TableName, digest, experiment_folder
 from statsig_staging.warehouses.athena.calling import code, once
@@ -181,7 +181,7 @@ class GlueTables:
     def _missing(self, database: str, table: str) -> WarehouseError:
         try:
             names = [found["Name"] for found in self._tables(database)]
-        except WarehouseError:
+        except StagingError:
             names = []
         near = suggestion(table, names)
         return WarehouseError(
