@@ -8,9 +8,15 @@ import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from benchmarks import datasets, report, scenarios
+from benchmarks import datasets, polling, report, scenarios
 from benchmarks.scenarios import SCENARIOS, Limits, Task
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+NAMES = (*SCENARIOS, polling.NAME)
 
 
 def main() -> int:
@@ -22,8 +28,7 @@ def main() -> int:
         measured = scenarios.perform_task(Task(**json.loads(arguments.task)))
         print(json.dumps(asdict(measured)))
     else:
-        before, after = report.read_lines(arguments.a), report.read_lines(arguments.b)
-        print(report.comparison(before, after))
+        print(report.comparison(_loads_in(arguments.a), _loads_in(arguments.b)))
     return 0
 
 
@@ -31,7 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="{run,compare}")
     run = commands.add_parser("run", help="measure scenarios; all of them unless named")
-    run.add_argument("scenario", nargs="*", type=_scenario, help=", ".join(SCENARIOS))
+    run.add_argument("scenario", nargs="*", type=_scenario, help=", ".join(NAMES))
     run.add_argument("--scale", choices=list(datasets.SCALES), default="S")
     run.add_argument("--json", action="store_true", help="one JSON document on stdout")
     run.add_argument("--memory-limit", metavar="SIZE", help="for every subject, for example 1GB")
@@ -46,17 +51,37 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _scenario(name: str) -> str:
-    if name not in SCENARIOS:
-        raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(SCENARIOS)}")
+    if name not in NAMES:
+        raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(NAMES)}")
     return name
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    names = arguments.scenario or NAMES
+    loads = _loads([name for name in names if name in SCENARIOS], arguments)
+    polls = []
+    if polling.NAME in names:
+        _say(f"{polling.NAME}: {', '.join(polling.SUBJECTS)}")
+        polls = polling.measure(arguments.scale)
+    records = [*loads, *polls]
+    now = datetime.now(UTC)
+    target = arguments.output or scenarios.RUNS / f"{now:%Y%m%dT%H%M%S}.jsonl"
+    report.write_lines(records, target)
+    tables = [report.markdown(loads)] if loads else []
+    tables += [polling.markdown(polls)] if polls else []
+    print(json.dumps(records, indent=2) if arguments.json else "\n\n".join(tables))
+    _say(f"kept in {target}")
+    return 0 if report.succeeded(records) else 1
+
+
+def _loads(names: Sequence[str], arguments: argparse.Namespace) -> list[report.Record]:
+    if not names:
+        return []
     limits = Limits(threads=arguments.threads, memory_limit=arguments.memory_limit)
     _say(f"data at scale {arguments.scale}")
     dataset = datasets.ensure(datasets.SCALES[arguments.scale])
     records = []
-    for name in arguments.scenario or SCENARIOS:
+    for name in names:
         scenario = SCENARIOS[name]
         _say(f"{name}: {', '.join(scenario.subjects)}")
         outcomes = scenarios.run_scenario(scenario, dataset, limits, repeat=arguments.repeat)
@@ -64,12 +89,11 @@ def _run(arguments: argparse.Namespace) -> int:
             if outcome.failure:
                 _say(f"{outcome.subject} failed:\n{outcome.failure}")
         records.append(report.record(scenario, arguments.scale, outcomes, limits))
-    now = datetime.now(UTC)
-    target = arguments.output or scenarios.RUNS / f"{now:%Y%m%dT%H%M%S}.jsonl"
-    report.write_lines(records, target)
-    print(json.dumps(records, indent=2) if arguments.json else report.markdown(records))
-    _say(f"kept in {target}")
-    return 0 if report.succeeded(records) else 1
+    return records
+
+
+def _loads_in(path: Path) -> list[report.Record]:
+    return [each for each in report.read_lines(path) if each["scenario"] in SCENARIOS]
 
 
 def _say(message: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pytest
 
-from benchmarks import datasets, duckdb_by_hand, report, scenarios
+from benchmarks import datasets, duckdb_by_hand, polling, report, scenarios
 from benchmarks.scenarios import BY_HAND, OURS, SCENARIOS, Limits, Measured, Outcome
 from statsig_staging import Project
 from tests import oracle
@@ -255,3 +255,22 @@ def test_two_runs_are_compared_by_subject(tmp_path: Path) -> None:
     table = report.comparison(before, after)
     assert f"| full_load | S | {OURS} | 2.00 | 1.00 | 0.50 | 1.00 | 1.00 |" in table
     assert report.comparison([], after).count("\n") == 1
+
+
+def test_lengths_of_polled_statements() -> None:
+    """Statements last from half a second to the longest of the scale, each longer by the same factor."""
+    assert polling.lengths(3, 50.0) == pytest.approx([0.5, 5.0, 50.0])
+
+
+@pytest.mark.slow
+def test_polling_is_compared_in_one_run() -> None:
+    """Alone and at once, both subjects run every statement; ours waits less in vain, with at most five calls a second."""
+    records = polling.measure("XS")
+    assert [record["how"] for record in records] == ["alone", "20 at once"]
+    for record, statements in zip(records, (8, 20), strict=True):
+        subjects = record["subjects"]
+        assert {subject["statements"] for subject in subjects.values()} == {statements}
+        mine, theirs = subjects[OURS], subjects[polling.PYATHENA]
+        assert mine["added_seconds"] < theirs["added_seconds"]
+        assert mine["polls_per_second"] <= 5
+    assert len(polling.markdown(records).splitlines()) == 6
