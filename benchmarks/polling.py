@@ -30,7 +30,7 @@ LONGEST = {"XS": 1.0, "S": 60.0}
 """Seconds of the longest statement, by scale; that of any other scale is the longest of all."""
 
 _SHORTEST = 0.5
-_ALONE = 8
+_ALONE = 16
 _AT_ONCE = 20
 _REGION = "us-east-1"
 

@@ -267,7 +267,7 @@ def test_polling_is_compared_in_one_run() -> None:
     """Alone and at once, both subjects run every statement; ours waits less in vain, with at most five calls a second."""
     records = polling.measure("XS")
     assert [record["how"] for record in records] == ["alone", "20 at once"]
-    for record, statements in zip(records, (8, 20), strict=True):
+    for record, statements in zip(records, (16, 20), strict=True):
         subjects = record["subjects"]
         assert {subject["statements"] for subject in subjects.values()} == {statements}
         mine, theirs = subjects[OURS], subjects[polling.PYATHENA]

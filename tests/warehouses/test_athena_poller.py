@@ -142,14 +142,15 @@ def test_one_call_asks_for_many() -> None:
 def test_little_is_waited_in_vain(aws_environment: Aws, at_once: int, rounds: int) -> None:
     """At most 0.15 s in the median are added to a statement, with at most five calls a second in all."""
     aws = aws_environment
-    aws.account.settings.running_seconds = 0.5
 
     def lane(number: int) -> list[tuple[str, float]]:
         chance = random.Random(number)
         found = []
         for n in range(rounds):
-            # Statements that a look found to have ended would otherwise begin, and end, together.
+            # Statements that a look found to have ended would otherwise begin, and end, together; and one that
+            # always lasts as long would always end as long before a look.
             time.sleep(chance.random() * 2 * GAP)
+            aws.account.settings.running_seconds = 0.5 + chance.random()
             sql = f"SELECT {number}, {n}"
             query_id = statements.run(a_statement(sql, reads_only=True)).query_id
             found.append((query_id, time.time()))

@@ -31,7 +31,15 @@ from tests.warehouses.athena import (
     statements_of,
 )
 
-KINDS = ("throttle", "server_error", "lose_answer", "error_after_effect", "kill", "expired_token")
+KINDS = (
+    "throttle",
+    "lose_answer",
+    "error_after_effect",
+    *(
+        pytest.param(kind, marks=pytest.mark.slow)
+        for kind in ("server_error", "kill", "expired_token")
+    ),
+)
 INSERT = "INSERT INTO t VALUES (2)"
 
 
