@@ -2,7 +2,6 @@
 
 import itertools
 import random
-import statistics
 import threading
 import time
 from collections.abc import Iterable, Sequence
@@ -22,7 +21,7 @@ from statsig_staging.warehouses.athena.poller import (
     next_call,
 )
 from tests.athena_endpoint.fixtures import Aws
-from tests.warehouses.athena import a_statement, ran, statements_of
+from tests.warehouses.athena import a_statement, statements_of
 
 
 def test_the_schedule() -> None:
@@ -139,34 +138,30 @@ def test_one_call_asks_for_many() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("at_once", "rounds"), [(1, 20), (8, 6)])
-def test_little_is_waited_in_vain(aws_environment: Aws, at_once: int, rounds: int) -> None:
-    """At most 0.15 s in the median are added to a statement, with at most five calls a second in all."""
+def test_there_are_never_more_than_five_calls_a_second(
+    aws_environment: Aws, at_once: int, rounds: int
+) -> None:
+    """However many statements are asked about; what is waited is measured by the benchmark ``polling``."""
     aws = aws_environment
 
-    def lane(number: int) -> list[tuple[str, float]]:
+    def lane(number: int) -> int:
         chance = random.Random(number)
-        found = []
         for n in range(rounds):
             # Statements that a look found to have ended would otherwise begin, and end, together; and one that
             # always lasts as long would always end as long before a look.
             time.sleep(chance.random() * 2 * GAP)
             aws.account.settings.running_seconds = 0.5 + chance.random()
             sql = f"SELECT {number}, {n}"
-            query_id = statements.run(a_statement(sql, reads_only=True)).query_id
-            found.append((query_id, time.time()))
-        return found
+            statements.run(a_statement(sql, reads_only=True))
+        return rounds
 
     with (
         statements_of(aws, max_concurrent_queries=at_once) as statements,
         ThreadPoolExecutor(at_once) as pool,
     ):
         began = time.time()
-        ends = dict(end for found in pool.map(lane, range(at_once)) for end in found)
+        ended = sum(pool.map(lane, range(at_once)))
         took = time.time() - began
-    ended = {each["execution_id"]: each["history"][-1][1] for each in ran(aws, "SELECT")}
     calls = aws.endpoint.calls.counts(aws.id)["athena.BatchGetQueryExecution"]
-    median = statistics.median(moment - ended[each] for each, moment in ends.items())
-    print(f"{at_once} at once: median {median:.3f} s, {calls / took:.1f} calls a second")  # noqa: T201
-    assert len(ended) == at_once * rounds
+    assert ended == at_once * rounds
     assert calls <= 5 * took
-    assert median <= 0.15
