@@ -88,7 +88,8 @@ def _parsed(data: bytes, schema: pa.Schema) -> pa.Table:
         return schema.empty_table()
     return pc.read_csv(
         io.BytesIO(data),
-        parse_options=pc.ParseOptions(newlines_in_values=True),
+        # A row of one column that is null is an empty line.
+        parse_options=pc.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
         convert_options=pc.ConvertOptions(
             column_types=schema,
             include_columns=schema.names,
