@@ -681,6 +681,12 @@ def put_rows(
     return change.replace(gone, added, properties, tag)
 
 
+def tag_of(table: IcebergTable, snapshot_id: int) -> str:
+    """Return the last tag of a snapshot, in the order of names; empty where it has none."""
+    refs = table.refs().items()
+    return max((n for n, ref in refs if ref.snapshot_id == snapshot_id and n != "main"), default="")
+
+
 def lineage(table: IcebergTable, since: int | None) -> list[Snapshot] | None:
     """Return the snapshots after one, through the current one; None where it is no ancestor of that.
 

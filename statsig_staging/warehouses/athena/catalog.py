@@ -176,7 +176,7 @@ class Catalog:
             TableChange.of_others(found).replace((), (), properties)
             return ()
 
-        self.change(lambda: self.load(place, table), make, _is_followed)
+        self.change(lambda: self.load(place, table), make, is_followed)
 
     def keep(
         self, place: Place, table: Table, snapshot_id: int, tag: str, keep_tags: Iterable[str]
@@ -385,15 +385,10 @@ class Catalog:
 
 def version_of(table: IcebergTable, snapshot_id: int) -> TableVersion:
     """Return a snapshot of a table as a version."""
-    tags = [
-        name
-        for name, ref in table.refs().items()
-        if ref.snapshot_id == snapshot_id and name != "main"
-    ]
     return TableVersion(
         snapshot_id=snapshot_id,
         metadata_location=table.metadata_location,
-        tag=max(tags, default=""),
+        tag=iceberg.tag_of(table, snapshot_id),
     )
 
 
@@ -411,7 +406,8 @@ def _raise_unless_passing(error: Exception) -> None:
         raise mapped from error
 
 
-def _is_followed(table: IcebergTable) -> bool:
+def is_followed(table: IcebergTable) -> bool:
+    """Return whether the current snapshot of a table has the columns of the table."""
     snapshot = table.current_snapshot()
     current = table.metadata.current_schema_id
     return snapshot is not None and snapshot.schema_id in (None, current)

@@ -273,6 +273,10 @@ class AthenaWarehouse:
 
 
 def open_athena(connection: AthenaConnection) -> AthenaWarehouse:
-    """Return the warehouse of a connection; no service is called yet."""
+    """Return the warehouse of a connection; its workgroup is looked at.
+
+    Raises:
+        AwsRefusedError: If there are no credentials, or the workgroup cannot serve.
+    """
     place = Place(bucket=connection.bucket, folder=connection.folder, database=connection.database)
     return AthenaWarehouse(open_services(connection), place)

@@ -25,7 +25,7 @@ from statsig_staging.plan import (
 )
 from statsig_staging.templates import DIALECT
 from statsig_staging.warehouses.athena import dml
-from statsig_staging.warehouses.athena.catalog import misplaced, version_of
+from statsig_staging.warehouses.athena.catalog import is_followed, misplaced, version_of
 from statsig_staging.warehouses.athena.failures import AwsError, Kind
 from statsig_staging.warehouses.base import WriteStats
 
@@ -182,8 +182,9 @@ class Writer:
         if after is None:
             raise InterferenceError(f"step {stamp.step}: the table that it has written is gone")
         made = _own(after, base, sent, stamp)
-        self._catalog.follow(self._place, write.target, stamp.properties)
-        after = self._catalog.load(self._place, write.target) or after
+        if not is_followed(after):
+            self._catalog.follow(self._place, write.target, stamp.properties)
+            after = self._catalog.load(self._place, write.target) or after
         snapshot_id = _snapshot_id(after)
         if snapshot_id is not None:
             retired = self._catalog.keep(

@@ -565,13 +565,8 @@ def _snapshot_of(version: TableVersion | None) -> int | None:
 
 
 def _version(table: IcebergTable, snapshot_id: int) -> TableVersion:
-    tags = [
-        name
-        for name, ref in table.refs().items()
-        if ref.snapshot_id == snapshot_id and name != "main"
-    ]
     return TableVersion(
         snapshot_id=snapshot_id,
         metadata_location=table.metadata_location,
-        tag=max(tags, default=""),
+        tag=iceberg.tag_of(table, snapshot_id),
     )
