@@ -1,98 +1,14 @@
 -- One row per rollup, day, metric and group: the sufficient statistics of the counted units.
--- A sum over all units moves only by the units active on a day. Units that meet a second group are few;
--- they stand apart, with their totals on every day until they leave, so that nothing of them remains.
 -- What is too large for a DOUBLE is null.
--- version: 4
-WITH members AS (
-  SELECT
-    f.unit_id,
-    f.group_id,
-    ROW_NUMBER() OVER () AS unit_key
-  FROM first_exposures AS f
-  WHERE
-    NOT (f.crossover AND :crossovers_leave)
-), activity AS (
-  SELECT
-    m.unit_key,
-    m.group_id,
-    u.ds
-  FROM unit_days AS u
-  JOIN members AS m
-    ON m.unit_id = u.unit_id
-), running AS (
-  SELECT
-    a.group_id,
-    a.ds
-  FROM activity AS a
-), moments AS (
-  SELECT
-    r.ds,
-    r.group_id
-  FROM running AS r
-  GROUP BY
-    r.ds,
-    r.group_id
-), leavers AS (
-  SELECT
-    f.unit_id,
-    f.group_id,
-    CAST(f.crossover_at AS DATE) AS leaves_ds
-  FROM first_exposures AS f
-  WHERE
-    f.crossover AND :crossovers_leave AND CAST(f.crossover_at AS DATE) > :since
-), leaver_activity AS (
-  SELECT
-    l.unit_id,
-    l.group_id,
-    l.leaves_ds,
-    u.ds
-  FROM unit_days AS u
-  JOIN leavers AS l
-    ON l.unit_id = u.unit_id AND u.ds < l.leaves_ds
-), leaver_running AS (
-  SELECT
-    a.group_id,
-    a.ds,
-    COALESCE(LEAD(a.ds) OVER (PARTITION BY a.unit_id ORDER BY a.ds), a.leaves_ds) AS until_ds
-  FROM leaver_activity AS a
-), leaver_moments AS (
-  SELECT
-    d.ds,
-    r.group_id
-  FROM leaver_running AS r
-  JOIN days AS d
-    ON d.ds >= r.ds AND d.ds < r.until_ds
-  GROUP BY
-    d.ds,
-    r.group_id
-), series AS (
-  SELECT
-    s.ds,
-    s.group_id,
-    s.cumulative_exposures AS units
-  FROM exposures_summary AS s
-  LEFT JOIN moments AS m
-    ON m.ds = s.ds AND m.group_id = s.group_id
-  LEFT JOIN leaver_moments AS l
-    ON l.ds = s.ds AND l.group_id = s.group_id
-), statistics AS (
-  SELECT
-    k.rollup,
-    t.ds,
-    k.metric,
-    t.group_id,
-    t.units
-  FROM series AS t
-  CROSS JOIN statistic_keys AS k
-)
+-- version: 5
 SELECT
   :experiment_id AS experiment_id,
   z.rollup,
   z.ds,
-  CAST(NULL AS BIGINT) AS day_index,
+  z.day_index,
   z.metric,
-  CAST(NULL AS VARCHAR) AS dimension,
-  CAST(NULL AS VARCHAR) AS dimension_value,
+  z.dimension,
+  z.dimension_value,
   z.group_id,
   z.units,
   CASE WHEN IS_FINITE(z.total) THEN z.total END AS total,
@@ -104,5 +20,14 @@ SELECT
   END AS variance,
   CASE WHEN IS_FINITE(z.denominator_total) THEN z.denominator_total END AS denominator_total,
   CASE WHEN IS_FINITE(z.denominator_total_squares) THEN z.denominator_total_squares END AS denominator_total_squares,
-  CASE WHEN IS_FINITE(z.numerator_denominator_product) THEN z.numerator_denominator_product END AS numerator_denominator_product
+  CASE WHEN IS_FINITE(z.numerator_denominator_product) THEN z.numerator_denominator_product END AS numerator_denominator_product,
+  CASE WHEN IS_FINITE(z.covariate_total) THEN z.covariate_total END AS covariate_total,
+  CASE WHEN IS_FINITE(z.covariate_total_squares) THEN z.covariate_total_squares END AS covariate_total_squares,
+  CASE WHEN IS_FINITE(z.covariate_product) THEN z.covariate_product END AS covariate_product,
+  CASE WHEN IS_FINITE(z.denominator_covariate_total) THEN z.denominator_covariate_total END AS denominator_covariate_total,
+  CASE WHEN IS_FINITE(z.denominator_covariate_total_squares) THEN z.denominator_covariate_total_squares END AS denominator_covariate_total_squares,
+  CASE WHEN IS_FINITE(z.numerator_denominator_covariate_product) THEN z.numerator_denominator_covariate_product END AS numerator_denominator_covariate_product,
+  CASE WHEN IS_FINITE(z.denominator_covariate_product) THEN z.denominator_covariate_product END AS denominator_covariate_product,
+  CASE WHEN IS_FINITE(z.denominator_denominator_covariate_product) THEN z.denominator_denominator_covariate_product END AS denominator_denominator_covariate_product,
+  CASE WHEN IS_FINITE(z.covariates_product) THEN z.covariates_product END AS covariates_product
 FROM statistics AS z

@@ -1,5 +1,5 @@
 -- Published results of days that nothing has touched, of the groups that there are still.
--- version: 1
+-- version: 2
 SELECT
   p.experiment_id,
   p.rollup,
@@ -16,7 +16,16 @@ SELECT
   p.variance,
   p.denominator_total,
   p.denominator_total_squares,
-  p.numerator_denominator_product
+  p.numerator_denominator_product,
+  p.covariate_total,
+  p.covariate_total_squares,
+  p.covariate_product,
+  p.denominator_covariate_total,
+  p.denominator_covariate_total_squares,
+  p.numerator_denominator_covariate_product,
+  p.denominator_covariate_product,
+  p.denominator_denominator_covariate_product,
+  p.covariates_product
 FROM published_results AS p
 WHERE
   p.ds < :since

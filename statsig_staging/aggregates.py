@@ -1,4 +1,4 @@
-"""Aggregates: what a unit-day stores, shared by every metric that needs it; and metrics as sums over them."""
+"""Aggregates: what a unit-day stores, shared by every metric that needs it."""
 
 from __future__ import annotations
 
@@ -6,31 +6,31 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
 from statsig_staging import expressions
-from statsig_staging.config import (
-    CountComponent,
-    CountMetric,
-    MeanMetric,
-    RatioMetric,
-    SumComponent,
-    SumMetric,
-    UnitCountComponent,
-    UnitCountMetric,
-)
 from statsig_staging.names import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from statsig_staging.config import Component, Metric, MetricSource, Project
+    from statsig_staging.config import MetricSource
 
 
 _REMEMBERED = 4096
 """So many expressions are remembered once they were parsed: planning asks for them over and over."""
+
+
+class Fold(StrEnum):
+    """How the aggregates of several days become one."""
+
+    SUM = "sum"
+    MIN = "min"
+    MAX = "max"
+    FIRST = "first"
+    """That of the first day that has one."""
+    LATEST = "latest"
+    """That of the latest day that has one."""
 
 
 class AggregateKind(StrEnum):
@@ -42,6 +42,55 @@ class AggregateKind(StrEnum):
     """Sum of the value over rows that pass the filter, as DOUBLE; null where no value is there."""
     RECORDS = "records"
     """Rows that pass the filter and have a value; null where there are none."""
+    ACTIVE = "active"
+    """1 where a row passes the filter; null where none does."""
+    MIN = "min"
+    """Smallest value of rows that pass the filter."""
+    MAX = "max"
+    """Largest value of rows that pass the filter."""
+    FIRST = "first"
+    """Value of the earliest row that passes the filter and has one; of several, the smallest."""
+    LATEST = "latest"
+    """Value of the latest row that passes the filter and has one; of several, the largest."""
+    LATEST_FLAG = "latest_flag"
+    """1 where the latest row passes the filter, 0 where it does not; of several, 1 if any does."""
+
+    @property
+    def fold(self) -> Fold:
+        """How those of several days become one."""
+        return _FOLDS.get(self, Fold.SUM)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is a whole number."""
+        return self in {AggregateKind.COUNT, AggregateKind.RECORDS, AggregateKind.ACTIVE}
+
+
+_FOLDS = {
+    AggregateKind.MIN: Fold.MIN,
+    AggregateKind.MAX: Fold.MAX,
+    AggregateKind.FIRST: Fold.FIRST,
+    AggregateKind.LATEST: Fold.LATEST,
+    AggregateKind.LATEST_FLAG: Fold.LATEST,
+}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Span:
+    """Time relative to a unit's first exposure, in blocks of 24 hours or of one minute.
+
+    Attributes:
+        start: First block; 0 begins with the exposure, -7 a week before it.
+        end: Last block, inclusive; -1 ends with the exposure.
+        is_minutes: Whether a block is a minute.
+    """
+
+    start: int
+    end: int
+    is_minutes: bool = False
+
+    def __str__(self) -> str:
+        return f"{'minute' if self.is_minutes else 'day'} {self.start} to {self.end}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +102,8 @@ class Aggregate:
         kind: How rows are put together.
         filter: Which rows; None for all.
         value: Of which expression; None for counts.
+        span: When, since the unit's first exposure; None for ever after.
+        cap: What the day's number is at most; None for no limit.
         column: Its column in ``unit_day_metrics``. The name carries a hash of the definition, so a
             changed definition is another column and equal definitions share one.
     """
@@ -61,7 +112,24 @@ class Aggregate:
     kind: AggregateKind
     filter: str | None
     value: str | None
+    span: Span | None = None
+    cap: float | None = None
     column: str
+
+    @property
+    def narrows(self) -> bool:
+        """Whether rows that do not pass the filter are nothing to it."""
+        return self.filter is not None and self.kind is not AggregateKind.LATEST_FLAG
+
+    @property
+    def counts_after(self) -> bool:
+        """Whether it is of rows after the exposure."""
+        return self.span is None or self.span.end >= 0
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is a whole number."""
+        return self.kind.is_whole and self.cap is None
 
     @property
     def doc(self) -> str:
@@ -70,112 +138,38 @@ class Aggregate:
             AggregateKind.COUNT: "rows",
             AggregateKind.SUM: f"sum of {self.value}",
             AggregateKind.RECORDS: f"rows with a value of {self.value}",
+            AggregateKind.ACTIVE: "1 for any row",
+            AggregateKind.MIN: f"smallest {self.value}",
+            AggregateKind.MAX: f"largest {self.value}",
+            AggregateKind.FIRST: f"first {self.value}",
+            AggregateKind.LATEST: f"latest {self.value}",
+            AggregateKind.LATEST_FLAG: "1 for a latest row",
         }[self.kind]
-        return what if self.filter is None else f"{what} where {self.filter}"
+        where = "" if self.filter is None else f" where {self.filter}"
+        when = "" if self.span is None else f", {self.span} since exposure"
+        limit = "" if self.cap is None else f", at most {self.cap:g}"
+        return f"{what}{where}{when}{limit}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Term:
-    """A unit's value: its total of an aggregate, or whether that total is above zero.
-
-    Attributes:
-        aggregate: What is totalled over the unit's days.
-        once: Whether the value is 1 for a total above zero and 0 otherwise.
-    """
-
-    aggregate: Aggregate
-    once: bool = False
-
-    @property
-    def key(self) -> str:
-        """A name that no other term of an experiment has."""
-        name = f"{self.aggregate.column} of {self.aggregate.source}"
-        return f"{name} once" if self.once else name
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Statistic:
-    """A metric as the statistics of one term, or of one over another."""
-
-    metric: str
-    numerator: Term
-    denominator: Term | None = None
-
-    @property
-    def terms(self) -> tuple[Term, ...]:
-        """Its numerator, and its denominator if it has one."""
-        return (self.numerator,) if self.denominator is None else (self.numerator, self.denominator)
-
-
-def statistic_of(metric: Metric, project: Project) -> Statistic:
-    """Return the statistic that a metric asks for."""
-    match metric:
-        case MeanMetric():
-            source = project.metric_source(metric.source)
-            total = _aggregate(source, AggregateKind.SUM, metric.filter, metric.value)
-            records = _aggregate(source, AggregateKind.RECORDS, metric.filter, metric.value)
-            return Statistic(
-                metric=metric.name,
-                numerator=Term(aggregate=total),
-                denominator=Term(aggregate=records),
-            )
-        case RatioMetric():
-            return Statistic(
-                metric=metric.name,
-                numerator=_term(metric.numerator, project),
-                denominator=_term(metric.denominator, project),
-            )
-        case CountMetric() | SumMetric() | UnitCountMetric():
-            return Statistic(metric=metric.name, numerator=_term(metric, project))
-        case _:
-            assert_never(metric)
-
-
-def metrics_by_source(metrics: Iterable[str], project: Project) -> dict[str, tuple[str, ...]]:
-    """Return metric source → those of some metrics that it serves, by the names of the sources."""
-    found: dict[str, tuple[str, ...]] = {}
-    for name in metrics:
-        terms = statistic_of(project.metric(name), project).terms
-        for source in dict.fromkeys(term.aggregate.source for term in terms):
-            found[source] = (*found.get(source, ()), name)
-    return dict(sorted(found.items()))
-
-
-def _term(component: Component, project: Project) -> Term:
-    source = project.metric_source(component.source)
-    match component:
-        case CountComponent():
-            return Term(aggregate=_aggregate(source, AggregateKind.COUNT, component.filter, None))
-        case SumComponent():
-            total = _aggregate(source, AggregateKind.SUM, component.filter, component.value)
-            return Term(aggregate=total)
-        case UnitCountComponent():
-            rows = _aggregate(source, AggregateKind.COUNT, component.filter, None)
-            return Term(aggregate=rows, once=True)
-        case _:
-            assert_never(component)
-
-
-def aggregates_of(statistics: Iterable[Statistic], source: str) -> tuple[Aggregate, ...]:
-    """Return the aggregates that a source must deliver, each once, by column name."""
-    found = {
-        term.aggregate.column: term.aggregate
-        for statistic in statistics
-        for term in statistic.terms
-        if term.aggregate.source == source
-    }
-    return tuple(found[column] for column in sorted(found))
-
-
-def _aggregate(
-    source: MetricSource, kind: AggregateKind, where: str | None, value: str | None
+def aggregate(
+    source: MetricSource,
+    kind: AggregateKind,
+    where: str | None,
+    value: str | None,
+    span: Span | None = None,
+    cap: float | None = None,
 ) -> Aggregate:
-    hashed = digest(kind, fingerprint(source, where), fingerprint(source, value))
+    """Return an aggregate of a source with the column that it lies in."""
+    more = [f"span {span}"] if span is not None else []
+    more += [f"cap {cap!r}"] if cap is not None else []
+    hashed = digest(kind, fingerprint(source, where), fingerprint(source, value), *more)
     return Aggregate(
         source=source.name,
         kind=kind,
         filter=where,
         value=value,
+        span=span,
+        cap=cap,
         column="_".join(filter(None, [kind.value, _slug(value), hashed])),
     )
 

@@ -11,13 +11,13 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, Self
 
 from statsig_staging import (
-    aggregates,
     history,
     journal,
     ledger,
     maintenance,
     reconciliation,
     state,
+    terms,
     upkeep,
 )
 from statsig_staging.errors import NoExposuresError, StagingError
@@ -243,7 +243,7 @@ class Engine:
             load_id=_new_load_id(self._now()),
             began_at=self._now(),
             assignment_source=load.experiment.assignment_source,
-            metrics=aggregates.metrics_by_source(load.experiment.metrics, self._project),
+            metrics=terms.metrics_by_source(load.experiment.metrics, self._project),
         )
         return OpenJournal(self._warehouse, entry, self._now, lambda: monotonic() - load.began)
 

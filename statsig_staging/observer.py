@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from statsig_staging import expressions
-from statsig_staging.days import Window
 from statsig_staging.errors import WarehouseError
 from statsig_staging.planner.scans import SOURCE_ALIAS, Scan
 from statsig_staging.planner.watching import dating
@@ -19,10 +18,10 @@ from statsig_staging.warehouses.base import Sighting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from datetime import date
 
     from statsig_staging.aggregates import Aggregate
     from statsig_staging.config import AssignmentSource, Experiment, MetricSource
+    from statsig_staging.days import Window
     from statsig_staging.planner.watching import Dating
     from statsig_staging.sources import SourceFile, TableObservation
     from statsig_staging.warehouses.base import Warehouse
@@ -38,7 +37,7 @@ def observe(
     source: AssignmentSource | MetricSource,
     experiment: Experiment,
     known: Mapping[tuple[str, str], Mapping[str, SourceFile]],
-    through: date | None = None,
+    days: Window | None = None,
 ) -> Observation:
     """Return what a source holds; files that are still as ``known`` are not opened.
 
@@ -47,7 +46,7 @@ def observe(
         source: The source.
         experiment: Whose days matter.
         known: Its files, as the last load knew them.
-        through: The last day to load; None where the days of the files are not asked about.
+        days: The days that matter; None where the days of the files are not asked about.
 
     Raises:
         WarehouseError: If a table or a column is missing.
@@ -61,7 +60,7 @@ def observe(
         timestamp=source.timestamp,
         partition=source.partition,
         units=(source.units[experiment.unit].lower(),),
-        window=Window.through(experiment.start, through) if through is not None else None,
+        window=days,
     )
     before = known.get((source.name, table), {})
     seen = warehouse.observe(sighting, before)

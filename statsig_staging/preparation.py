@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
-from statsig_staging import aggregates, state
-from statsig_staging.days import DAY
+from statsig_staging import state, terms
+from statsig_staging.days import DAY, Window
 from statsig_staging.errors import ConfigError
 from statsig_staging.expressions import suggestion
 from statsig_staging.observer import observe, with_expressions
@@ -18,7 +18,7 @@ from statsig_staging.planner import LoadRequest, build_plan, sighting
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from statsig_staging.config import Experiment, Project
+    from statsig_staging.config import AssignmentSource, Experiment, MetricSource, Project
     from statsig_staging.observer import Known
     from statsig_staging.plan import Plan
     from statsig_staging.sources import Observation, SourceFile
@@ -146,15 +146,21 @@ def prepare(
 def _observe(warehouse: Warehouse, request: LoadRequest, known: Known) -> dict[str, Observation]:
     experiment = request.experiment
     source = request.assignment_source
-    found = {source.name: observe(warehouse, source, experiment, known, request.through)}
+    days = Window.through(request.first_day(source), request.through)
+    found = {source.name: observe(warehouse, source, experiment, known, days)}
     for metric_source in request.metric_sources:
-        seen = observe(warehouse, metric_source, experiment, known, request.through)
+        days = Window.through(request.first_day(metric_source), request.through)
+        seen = observe(warehouse, metric_source, experiment, known, days)
         looked = replace(request, observations={metric_source.name: seen})
         scan = looked.scan(metric_source)
         scan.check()
-        columns = aggregates.aggregates_of(request.statistics, metric_source.name)
+        columns = terms.aggregates_of(request.statistics, metric_source.name)
         found[metric_source.name] = with_expressions(warehouse, scan, columns)
     return found
+
+
+def _reach_published(current: Published, source: AssignmentSource | MetricSource) -> int:
+    return int(current.definitions.get(f"reach {source.name}", "0").split()[0])
 
 
 def _known_files(warehouse: Warehouse, request: LoadRequest) -> Known:
@@ -167,6 +173,7 @@ def _known_files(warehouse: Warehouse, request: LoadRequest) -> Known:
         for source in request.sources
         if current.definitions.get(f"sighting {source.name}")
         == sighting(source, request.experiment.unit)
+        and _reach_published(current, source) == request.reach(source)
     }
     files = state.read_files(warehouse, request.experiment.id, current.load_id)
     return {key: found for key, found in files.items() if key[0] in alike}

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from statsig_staging import aggregates, expressions, state
+from statsig_staging import expressions, state, terms
 from statsig_staging.errors import ConfigError, WarehouseError
 from statsig_staging.planner import tables as staging
-from statsig_staging.planner.statistics import ROLLUPS
+from statsig_staging.planner.direct import ROLLUPS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -157,7 +157,7 @@ class Reader:
         """Return the staging tables of an experiment, by the names of ``docs/tables.md``."""
         source = self._project.assignment_source(experiment.assignment_source)
         statistics = [
-            aggregates.statistic_of(self._project.metric(name), self._project)
+            terms.statistic_of(self._project.metric(name), self._project)
             for name in experiment.metrics
         ]
         found = {
@@ -166,12 +166,13 @@ class Reader:
             "first_exposures": staging.first_exposures(experiment.id, source),
             "exposures_summary": staging.exposures_summary(experiment.id),
         }
-        for name in sorted({t.aggregate.source for s in statistics for t in s.terms}):
-            columns = aggregates.aggregates_of(statistics, name)
+        for name in sorted({each.source for s in statistics for each in s.aggregates}):
+            columns = terms.aggregates_of(statistics, name)
             found[f"unit_day_metrics_{name}"] = staging.unit_day_metrics(
                 experiment.id, name, columns
             )
-            found[f"unit_totals_{name}"] = staging.unit_totals(experiment.id, name, columns)
+            lasting = [each for each in columns if each.counts_after]
+            found[f"unit_totals_{name}"] = staging.unit_totals(experiment.id, name, lasting)
             found[f"metric_rows_{name}"] = staging.metric_rows(
                 experiment.id, self._project.metric_source(name), columns
             )

@@ -4,13 +4,8 @@ from typing import Any
 
 import pytest
 
-from statsig_staging.aggregates import (
-    Aggregate,
-    AggregateKind,
-    Statistic,
-    aggregates_of,
-    statistic_of,
-)
+from statsig_staging.aggregates import Aggregate, AggregateKind
+from statsig_staging.terms import ShapeKind, Statistic, aggregates_of, statistic_of
 from tests.factories import PURCHASES, REVENUE, make_project
 
 
@@ -22,7 +17,7 @@ def statistic(metric: dict[str, Any], **source: Any) -> Statistic:
 
 def column(metric: dict[str, Any], **source: Any) -> str:
     """Return the column that a metric's numerator lies in."""
-    return statistic(metric, **source).numerator.aggregate.column
+    return statistic(metric, **source).numerator.aggregates[0].column
 
 
 def test_equal_definitions_share_a_column() -> None:
@@ -35,8 +30,8 @@ def test_a_count_and_a_unit_count_share_a_column() -> None:
     rows = statistic(PURCHASES)
     units = statistic(PURCHASES | {"type": "unit_count"})
 
-    assert units.numerator.aggregate == rows.numerator.aggregate
-    assert units.numerator.once
+    assert units.aggregates == rows.aggregates
+    assert units.numerator.parts[0].shape.kind is ShapeKind.ONCE
     assert units.numerator.key != rows.numerator.key
 
 
@@ -120,8 +115,8 @@ def test_a_mean_is_a_sum_over_records() -> None:
 
     assert mean.numerator == statistic(REVENUE).numerator
     assert mean.denominator is not None
-    assert mean.denominator.aggregate.kind is AggregateKind.RECORDS
-    assert [term.aggregate.value for term in mean.terms] == ["usd", "usd"]
+    assert mean.denominator.aggregates[0].kind is AggregateKind.RECORDS
+    assert [each.value for each in mean.aggregates] == ["usd", "usd"]
 
 
 def test_a_ratio_has_the_terms_of_its_sides() -> None:
@@ -135,7 +130,7 @@ def test_a_ratio_has_the_terms_of_its_sides() -> None:
         }
     )
 
-    assert [term.aggregate.column for term in ratio.terms] == [column(REVENUE), column(PURCHASES)]
+    assert [each.column for each in ratio.aggregates] == [column(REVENUE), column(PURCHASES)]
 
 
 def test_a_source_delivers_each_aggregate_once() -> None:

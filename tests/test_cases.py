@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 import statsig_staging as staging
-from statsig_staging import aggregates
+from statsig_staging import terms
 from tests.factories import ASSIGNMENT_SOURCE, EXPERIMENT, METRIC_SOURCE, PURCHASES
 
 FOLDER = Path(__file__).parent / "cases"
@@ -122,10 +122,10 @@ def metric_columns(project: staging.Project) -> dict[str, str]:
     """Return column of a unit-day → metric, or ``<metric>_denominator``."""
     found: dict[str, str] = {}
     for metric in project.metrics:
-        statistic = aggregates.statistic_of(metric, project)
-        found[statistic.numerator.aggregate.column] = metric.name
+        statistic = terms.statistic_of(metric, project)
+        found[statistic.numerator.aggregates[0].column] = metric.name
         if statistic.denominator is not None:
-            found[statistic.denominator.aggregate.column] = f"{metric.name}_denominator"
+            found[statistic.denominator.aggregates[0].column] = f"{metric.name}_denominator"
     return found
 
 

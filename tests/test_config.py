@@ -291,17 +291,14 @@ def test_experiment_ids_are_unique_as_text() -> None:
     assert problems(data) == ["experiments[1].id: duplicate name '123'; see experiments[0].id"]
 
 
-@pytest.mark.parametrize(
-    "kind", ["min", "max", "count_distinct", "percentile", "retention", "funnel", "composite"]
-)
+@pytest.mark.parametrize("kind", ["count_distinct", "percentile", "retention", "funnel"])
 def test_a_later_metric_type_says_so(kind: str) -> None:
     """A documented type of a later release is not called unknown."""
-    expected = (
-        f"metrics[0].type: metric type {kind!r} is not supported yet;"
-        " supported: count, mean, ratio, sum, unit_count"
-    )
+    [line] = problems(make_data(metrics__0__type=kind))
 
-    assert problems(make_data(metrics__0__type=kind)) == [expected]
+    assert line.startswith(
+        f"metrics[0].type: metric type {kind!r} is not supported yet; supported: "
+    )
 
 
 def test_an_unknown_metric_type_suggests_one() -> None:
@@ -312,9 +309,7 @@ def test_an_unknown_metric_type_suggests_one() -> None:
     assert line.endswith("; did you mean 'count'?")
 
 
-@pytest.mark.parametrize(
-    "option", ["cuped", "window", "winsorize", "cap", "threshold", "log", "bake_days", "dimensions"]
-)
+@pytest.mark.parametrize("option", ["dimensions", "steps", "end"])
 def test_a_later_option_says_so(option: str) -> None:
     """A documented option of a later release is not called unknown."""
     found = problems(make_data(**{f"metrics__0__{option}": 1}))
@@ -324,9 +319,9 @@ def test_a_later_option_says_so(option: str) -> None:
 
 def test_later_types_of_a_component_say_so() -> None:
     """A ratio's side of a later type is not called unknown."""
-    [line] = problems(make_data(metrics__4__numerator__type="max"))
+    [line] = problems(make_data(metrics__4__numerator__type="count_distinct"))
 
-    assert "component type 'max' is not supported yet; supported: count, sum, unit_count" in line
+    assert "component type 'count_distinct' is not supported yet; supported: count, " in line
 
 
 def test_later_metrics_fail_outside_a_project_too() -> None:
@@ -571,15 +566,6 @@ def test_lookups_suggest_the_nearest_name(lookup: str, name: str, message: str) 
         getattr(project, lookup)(name)
 
     assert message in str(caught.value)
-
-
-def test_components_are_what_reads_a_source() -> None:
-    """A ratio has two parts, every other metric is its own."""
-    project = Project.model_validate(PROJECT)
-    ratio, mean = project.metric("revenue_per_visit"), project.metric("order_value")
-
-    assert [part.source for part in config.components_of(ratio)] == ["events", "visits"]
-    assert config.components_of(mean) == (mean,)
 
 
 def test_origins_name_places_in_files() -> None:

@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 import statsig_staging as staging
-from statsig_staging import aggregates, config, ledger, state
+from statsig_staging import config, ledger, state, terms
+from statsig_staging.aggregates import AggregateKind
 from statsig_staging.plan import ColumnType
 from statsig_staging.planner import tables
 from tests.markdown import ROOT, blocks, page, sections
@@ -123,10 +124,10 @@ def test_aggregate_columns_are_named_as_documented() -> None:
     project = staging.Project.model_validate(
         {"connection": {"warehouse": "local"}, "metric_sources": [source], "metrics": [metric]}
     )
-    statistic = aggregates.statistic_of(metric, project)
-    names = [term.aggregate.column for term in statistic.terms]
+    statistic = terms.statistic_of(metric, project)
+    names = [each.column for each in statistic.aggregates]
     assert documented == {"count": "long", "sum": "double", "records": "long"}
-    assert {kind.value for kind in aggregates.AggregateKind} == documented.keys()
+    assert {kind.value for kind in AggregateKind} == documented.keys()
     assert re.fullmatch(r"sum_amount_[0-9a-f]{8} records_amount_[0-9a-f]{8}", " ".join(names))
 
 

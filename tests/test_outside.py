@@ -17,7 +17,7 @@ from pyiceberg.table import StaticTable
 from pyiceberg.table import Table as IcebergTable
 
 import statsig_staging as staging
-from statsig_staging import aggregates
+from statsig_staging import terms
 from statsig_staging.plan import ColumnType, Table
 from statsig_staging.planner import tables
 from statsig_staging.state import loads_table
@@ -85,10 +85,8 @@ def documented() -> dict[str, Table]:
     """Return the tables of the experiment, by the names that the library reads them under."""
     project = staging.Project.model_validate(DEFINITION)
     experiment, source = project.experiment("123"), project.assignment_source("exposures")
-    statistics = [
-        aggregates.statistic_of(project.metric(name), project) for name in experiment.metrics
-    ]
-    found = aggregates.aggregates_of(statistics, "events")
+    statistics = [terms.statistic_of(project.metric(name), project) for name in experiment.metrics]
+    found = terms.aggregates_of(statistics, "events")
     return {
         "exposure_counts": tables.exposure_counts("123"),
         "unit_day_exposures": tables.unit_day_exposures("123", source),

@@ -171,7 +171,7 @@ def test_a_value_that_is_not_given_is_named() -> None:
 def test_a_table_that_is_not_given_is_named() -> None:
     """A logical name is no table of any database."""
     with pytest.raises(LookupError, match="'earliest_late_day' reads 'late_units'"):
-        bind("earliest_late_day")
+        bind("earliest_late_day", values={"days": 0})
 
 
 def test_tables_and_values_are_filled_in() -> None:
@@ -190,7 +190,11 @@ def test_tables_and_values_are_filled_in() -> None:
 def test_binding_leaves_the_template_alone() -> None:
     """A template is read once and bound many times."""
     one, other = (
-        bind("earliest_late_day", tables={"late_units": exp.to_table(f"db.{name}")})
+        bind(
+            "earliest_late_day",
+            tables={"late_units": exp.to_table(f"db.{name}")},
+            values={"days": 0},
+        )
         for name in ("a", "b")
     )
 

@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 import yaml
 
 import statsig_staging as staging
-from statsig_staging import aggregates
+from statsig_staging import terms
 from statsig_staging.engine import Engine
+from statsig_staging.terms import ShapeKind
 from tests import oracle
 from tests.oracle import Event, Exposure
 from tests.strategies import PARTITION_COLUMN, AssignmentSource, MetricSource, Scenario, pattern
@@ -180,9 +181,9 @@ Tables = Mapping[str, pa.Table]
 def read_tables(engine: Engine, project: staging.Project, experiment: str) -> Tables:
     """Read all published tables of an experiment."""
     sources = {
-        term.aggregate.source
+        each.source
         for name in project.experiment(experiment).metrics
-        for term in aggregates.statistic_of(project.metric(name), project).terms
+        for each in terms.statistic_of(project.metric(name), project).aggregates
     }
     names = [*TABLES, *(f"unit_day_metrics_{name}" for name in sorted(sources))]
     found = {name: engine.table(experiment, name) for name in names}
@@ -212,13 +213,14 @@ def unit_day_columns(
     """Return source → (metric, side) → the column that holds it."""
     found: dict[str, dict[tuple[str, Any], str]] = {}
     for metric in experiment.metrics:
-        statistic = aggregates.statistic_of(project.metric(metric.name), project)
-        for side, term in zip(("numerator", "denominator"), statistic.terms, strict=False):
-            if term.once:
+        statistic = terms.statistic_of(project.metric(metric.name), project)
+        for side, term in zip(("numerator", "denominator"), statistic.values, strict=False):
+            [part] = term.parts
+            if part.shape.kind is ShapeKind.ONCE:
                 # The unit-day stores how many rows there were; that there was one is told from it.
                 continue
-            columns = found.setdefault(term.aggregate.source, {})
-            columns[metric.name, side] = term.aggregate.column
+            columns = found.setdefault(part.aggregate.source, {})
+            columns[metric.name, side] = part.aggregate.column
     return found
 
 

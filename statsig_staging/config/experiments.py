@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias, TypeVar
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from statsig_staging import expressions
 from statsig_staging.config.fields import Day, Model, Name
 from statsig_staging.config.problems import quote
+
+_T = TypeVar("_T", bound=str)
 
 
 def _repeated(names: Iterable[str]) -> str | None:
@@ -20,10 +22,15 @@ def _repeated(names: Iterable[str]) -> str | None:
     return None
 
 
-def _no_repeats(names: tuple[str, ...]) -> tuple[str, ...]:
+def _no_repeats(names: tuple[_T, ...]) -> tuple[_T, ...]:
     if (name := _repeated(names)) is not None:
         raise ValueError(f"lists {quote(name)} twice")
     return names
+
+
+Rollup: TypeAlias = Literal[
+    "daily", "cumulative", "days_since_exposure", "7_day", "14_day", "28_day"
+]
 
 
 class Experiment(Model):
@@ -39,6 +46,7 @@ class Experiment(Model):
         control: The control group.
         crossover: What becomes of units seen in two groups.
         metrics: Names of its metrics.
+        rollups: Over which days results are computed.
     """
 
     id: Name
@@ -52,6 +60,10 @@ class Experiment(Model):
     control: Name | None = None
     crossover: Literal["exclude", "first_group"] = "exclude"
     metrics: Annotated[tuple[Name, ...], AfterValidator(_no_repeats)]
+    rollups: Annotated[tuple[Rollup, ...], Field(min_length=1), AfterValidator(_no_repeats)] = (
+        "daily",
+        "cumulative",
+    )
 
     @field_validator("end")
     @classmethod

@@ -50,7 +50,8 @@ def _number_as_text(value: object) -> object:
     return str(value) if isinstance(value, int) else value
 
 
-def _no_bool(value: object) -> object:
+def no_bool(value: object) -> object:
+    """Return ``value`` unless it is true or false, which Python takes for a number."""
     if isinstance(value, bool):
         raise ValueError("should be a number")  # noqa: TRY004
     return value
@@ -141,10 +142,10 @@ Query = Annotated[str, _checked_by(expressions.parse_query)]
 Day = Annotated[date, BeforeValidator(_checked_day)]
 """A UTC date."""
 
-Days = Annotated[int, BeforeValidator(_no_bool), Field(ge=0)]
+Days = Annotated[int, BeforeValidator(no_bool), Field(ge=0)]
 """A number of days."""
 
-Count = Annotated[int, BeforeValidator(_no_bool), Field(ge=1)]
+Count = Annotated[int, BeforeValidator(no_bool), Field(ge=1)]
 """How many; at least one."""
 
 Size = Annotated[
@@ -196,5 +197,5 @@ Workgroup = Annotated[str, Field(pattern=_WORKGROUP)]
 Url = Annotated[str, Field(pattern=_URL)]
 """``http://`` or ``https://``."""
 
-Price = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, allow_inf_nan=False)]
+Price = Annotated[float, BeforeValidator(no_bool), Field(ge=0, allow_inf_nan=False)]
 """US dollars."""

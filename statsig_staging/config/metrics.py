@@ -1,62 +1,143 @@
 """Metrics: what is measured over the rows of metric sources."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self, TypeVar
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from statsig_staging import expressions
-from statsig_staging.config.fields import Model, Name, Scalar
+from statsig_staging.config.fields import Count, Days, Model, Name, Scalar, no_bool
 from statsig_staging.config.problems import quote
 
-_LATER_TYPES = frozenset(
-    [
-        "min",
-        "max",
-        "first_value",
-        "latest_value",
-        "count_distinct",
-        "percentile",
-        "retention",
-        "funnel",
-        "composite",
-    ]
-)
-LATER_OPTIONS = frozenset(
-    [
-        "window",
-        "bake_days",
-        "winsorize",
-        "cap",
-        "threshold",
-        "log",
-        "cuped",
-        "dimensions",
-        "percentile",
-        "end",
-        "length",
-        "steps",
-        "terms",
-    ]
-)
+_M = TypeVar("_M", bound=Model)
+_LATER_TYPES = frozenset(["count_distinct", "percentile", "retention", "funnel"])
+LATER_OPTIONS = frozenset(["dimensions", "percentile", "end", "length", "steps"])
 """Options that a metric may have one day."""
+
+Positive = Annotated[float, BeforeValidator(no_bool), Field(gt=0, allow_inf_nan=False)]
+"""A number above zero."""
+
+Share = Annotated[float, BeforeValidator(no_bool), Field(ge=0, le=1, allow_inf_nan=False)]
+"""A part of the whole: 0.99 is 99 %."""
+
+
+def _sign(value: object) -> object:
+    return int(value) if isinstance(value, str) and value in {"1", "+1", "-1"} else value
+
+
+Sign = Annotated[Literal[1, -1], BeforeValidator(no_bool), BeforeValidator(_sign)]
+"""Whether something is added (1) or taken away (-1)."""
+
+
+class Window(Model):
+    """Time since a unit's first exposure in which its rows count, 0-indexed.
+
+    Attributes:
+        start: First block of 24 hours (of a minute); 0 begins with the first exposure.
+        end: Last block, inclusive: 0 to 6 are seven days.
+        unit: What a block is. Rows that are only dates count by UTC days.
+        completed_only: Whether a unit counts only once its window is over.
+    """
+
+    start: Days = 0
+    end: Days
+    unit: Literal["days", "minutes"] = "days"
+    completed_only: bool = False
+
+    @field_validator("end")
+    @classmethod
+    def _not_before_start(cls, end: int, info: ValidationInfo) -> int:
+        start = info.data.get("start")
+        if start is not None and end < start:
+            raise ValueError(f"end {end} is before start {start}")
+        return end
+
+
+class Winsorize(Model):
+    """Where the units' values are cut off: at percentiles of those that are not zero.
+
+    Attributes:
+        low: Values below this percentile become it; 0 leaves them.
+        high: Values above this percentile become it; 1 leaves them.
+    """
+
+    low: Share = 0.0
+    high: Share = 1.0
+
+    @field_validator("high")
+    @classmethod
+    def _above_low(cls, high: float, info: ValidationInfo) -> float:
+        low = info.data.get("low")
+        if low is not None and high <= low:
+            raise ValueError(f"high {high:g} is not above low {low:g}")
+        return high
+
+
+class Cuped(Model):
+    """The covariate of a metric: the same measure before each unit's first exposure.
+
+    Attributes:
+        days: How many blocks of 24 hours before it; UTC days where rows are only dates.
+    """
+
+    days: Count
+
+
+class CompositeTerm(Model):
+    """A metric that is added to a composite, or taken from it."""
+
+    metric: Name
+    sign: Sign = 1
 
 
 class _Component(Model):
     source: Name
     filter: Scalar | None = None
+    window: Window | None = None
 
 
-class CountComponent(_Component):
+class _Thresholded(_Component):
+    threshold: Positive | None = None
+
+
+class _Total(_Thresholded):
+    cap: Positive | None = None
+    winsorize: Winsorize | None = None
+
+    @model_validator(mode="after")
+    def _one_shape(self) -> Self:
+        return _checked_shape(self, ("threshold", "winsorize"))
+
+
+class CountComponent(_Total):
     """Rows of a source; ``filter`` says which."""
 
     type: Literal["count"]
 
 
-class SumComponent(_Component):
+class SumComponent(_Total):
     """The sum of ``value`` over rows of a source; ``filter`` says which."""
 
     type: Literal["sum"]
+    value: Scalar
+
+
+class ExtremeComponent(_Thresholded):
+    """The smallest or largest ``value`` of a unit; ``filter`` says of which rows."""
+
+    type: Literal["min", "max"]
+    value: Scalar
+    winsorize: Winsorize | None = None
+
+    @model_validator(mode="after")
+    def _one_shape(self) -> Self:
+        return _checked_shape(self, ("threshold", "winsorize"))
+
+
+class EdgeComponent(_Thresholded):
+    """The ``value`` of a unit's first or latest row that has one; ``filter`` says of which rows."""
+
+    type: Literal["first_value", "latest_value"]
     value: Scalar
 
 
@@ -64,33 +145,86 @@ class UnitCountComponent(_Component):
     """Whether a unit has a row; ``filter`` says which."""
 
     type: Literal["unit_count"]
-    rollup: Literal["once"] = "once"
+    rollup: Literal["once", "window"] = "once"
+
+    @model_validator(mode="after")
+    def _goes_with_window(self) -> Self:
+        if self.rollup == "window" and self.window is None:
+            raise ValueError("rollup window needs a window")
+        return self
 
 
-class CountMetric(CountComponent):
+class _Metric(Model):
+    name: Name
+    bake_days: Days = 0
+
+
+class _Adjusted(_Metric):
+    cuped: Cuped | None = None
+
+
+class CountMetric(CountComponent, _Adjusted):
     """Rows per unit."""
 
-    name: Name
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _one_shape(self) -> Self:
+        return _checked_shape(self, ("threshold", "winsorize", "log"), alone=("log", "cuped"))
 
 
-class SumMetric(SumComponent):
+class SumMetric(SumComponent, _Adjusted):
     """The sum of ``value`` per unit."""
 
-    name: Name
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _one_shape(self) -> Self:
+        return _checked_shape(self, ("threshold", "winsorize", "log"), alone=("log", "cuped"))
 
 
-class MeanMetric(_Component):
+class MeanMetric(_Component, _Metric):
     """The mean of ``value`` over rows."""
 
-    name: Name
     type: Literal["mean"]
     value: Scalar
+    winsorize: Winsorize | None = None
 
 
-class UnitCountMetric(UnitCountComponent):
-    """The share of units that have a row."""
+class ExtremeMetric(ExtremeComponent, _Adjusted):
+    """The smallest or largest ``value`` per unit."""
 
-    name: Name
+
+class EdgeMetric(EdgeComponent, _Adjusted):
+    """The first or latest ``value`` per unit."""
+
+
+class UnitCountMetric(_Component, _Adjusted):
+    """The share of units that have a row; per day that they have one; or as their latest row says."""
+
+    type: Literal["unit_count"]
+    rollup: Literal["once", "window", "daily", "latest"] = "once"
+
+    @model_validator(mode="after")
+    def _goes_with_rollup(self) -> Self:
+        if self.rollup == "window" and self.window is None:
+            raise ValueError("rollup window needs a window")
+        if self.rollup in {"daily", "latest"}:
+            for option in ("window", "cuped"):
+                if getattr(self, option) is not None:
+                    raise ValueError(f"rollup {self.rollup} does not go with {option}")
+        if self.rollup == "latest" and self.filter is None:
+            raise ValueError("rollup latest needs a filter")
+        return self
+
+
+def _checked_shape(metric: _M, options: Sequence[str], alone: tuple[str, str] | None = None) -> _M:
+    """Return ``metric`` unless it has two options that each decide what becomes of a unit's total."""
+    pairs = [(one, other) for one in options for other in options if one < other]
+    for one, other in [*pairs, *([alone] if alone else [])]:
+        if getattr(metric, one) and getattr(metric, other):
+            raise ValueError(f"{one} does not go with {other}")
+    return metric
 
 
 def _is_supported(value: object, kinds: Sequence[str], what: str) -> None:
@@ -107,7 +241,7 @@ def _is_supported(value: object, kinds: Sequence[str], what: str) -> None:
 
 
 def _checked_component_type(value: object) -> object:
-    _is_supported(value, ("count", "sum", "unit_count"), "component")
+    _is_supported(value, tuple(COMPONENTS), "component")
     return value
 
 
@@ -117,37 +251,59 @@ def checked_metric_type(value: object) -> object:
     Raises:
         ValueError: If it is not.
     """
-    _is_supported(value, ("count", "mean", "ratio", "sum", "unit_count"), "metric")
+    _is_supported(value, tuple(METRICS), "metric")
     return value
 
 
 Component = Annotated[
-    CountComponent | SumComponent | UnitCountComponent,
+    CountComponent | SumComponent | ExtremeComponent | EdgeComponent | UnitCountComponent,
     Field(discriminator="type"),
     BeforeValidator(_checked_component_type),
 ]
 """One side of a ratio."""
 
 
-class RatioMetric(Model):
+class RatioMetric(_Adjusted):
     """One total over another; the two may come from different sources."""
 
-    name: Name
     type: Literal["ratio"]
     numerator: Component
     denominator: Component
 
 
+class CompositeMetric(_Metric):
+    """Sums and differences of other metrics, unit by unit."""
+
+    type: Literal["composite"]
+    terms: Annotated[tuple[CompositeTerm, ...], Field(min_length=1)]
+    winsorize: Winsorize | None = None
+
+
+SimpleMetric = CountMetric | SumMetric | ExtremeMetric | EdgeMetric | UnitCountMetric
+"""A metric that is one number of one source per unit."""
+
 Metric = Annotated[
-    CountMetric | SumMetric | MeanMetric | UnitCountMetric | RatioMetric,
+    CountMetric
+    | SumMetric
+    | ExtremeMetric
+    | EdgeMetric
+    | UnitCountMetric
+    | MeanMetric
+    | RatioMetric
+    | CompositeMetric,
     Field(discriminator="type"),
     BeforeValidator(checked_metric_type),
 ]
 """What is measured."""
 
 METRICS: Final[dict[str, type[Model]]] = {
+    "composite": CompositeMetric,
     "count": CountMetric,
+    "first_value": EdgeMetric,
+    "latest_value": EdgeMetric,
+    "max": ExtremeMetric,
     "mean": MeanMetric,
+    "min": ExtremeMetric,
     "ratio": RatioMetric,
     "sum": SumMetric,
     "unit_count": UnitCountMetric,
@@ -156,14 +312,11 @@ METRICS: Final[dict[str, type[Model]]] = {
 
 COMPONENTS: Final[dict[str, type[Model]]] = {
     "count": CountComponent,
+    "first_value": EdgeComponent,
+    "latest_value": EdgeComponent,
+    "max": ExtremeComponent,
+    "min": ExtremeComponent,
     "sum": SumComponent,
     "unit_count": UnitCountComponent,
 }
 """Type of component → model."""
-
-
-def components_of(metric: Metric) -> tuple[Component | MeanMetric, ...]:
-    """Return the parts of ``metric`` that read a source: itself, or both sides of a ratio."""
-    if isinstance(metric, RatioMetric):
-        return metric.numerator, metric.denominator
-    return (metric,)

@@ -10,7 +10,16 @@ from statsig_staging import expressions
 from statsig_staging.config.connections import CONNECTIONS, ReadOnly
 from statsig_staging.config.fields import Model
 from statsig_staging.config.kinds import KINDS, LATER_KINDS, models_of
-from statsig_staging.config.metrics import COMPONENTS, LATER_OPTIONS, METRICS, checked_metric_type
+from statsig_staging.config.metrics import (
+    COMPONENTS,
+    LATER_OPTIONS,
+    METRICS,
+    CompositeTerm,
+    Cuped,
+    Window,
+    Winsorize,
+    checked_metric_type,
+)
 from statsig_staging.config.problems import (
     UNKNOWN_KEY,
     Location,
@@ -22,7 +31,14 @@ from statsig_staging.config.problems import (
 from statsig_staging.config.references import reference_problems
 from statsig_staging.config.sources import Partition
 
-_NESTED: Final[dict[str, type[Model]]] = {"partition": Partition, "read_only": ReadOnly}
+_NESTED: Final[dict[str, type[Model]]] = {
+    "cuped": Cuped,
+    "partition": Partition,
+    "read_only": ReadOnly,
+    "terms": CompositeTerm,
+    "window": Window,
+    "winsorize": Winsorize,
+}
 _METRIC_MODELS = tuple(METRICS.values())
 
 

@@ -26,6 +26,9 @@ def reference_problems(data: Mapping[str, Any], checked: Mapping[str, Any]) -> l
         for place, component in _sides(metric):
             source = _text(component.get("source"))
             problems += entries.unknown("metric_sources", source, (*location, *place, "source"))
+        for place, name in _terms(metric):
+            problems += entries.unknown("metrics", name, (*location, *place))
+            problems += entries.unfit_term(name, (*location, *place))
     for location, experiment in entries.all("experiments"):
         problems += _experiment_problems(entries, location, experiment)
     return problems
@@ -64,6 +67,28 @@ class _Entries:
             near = expressions.suggestion(name, known)
             yield Problem(location, f"there is no {what} {quote(name)}{near}", absent=True)
 
+    def unfit_term(self, name: str, location: Location) -> Iterable[Problem]:
+        metric = self.find("metrics", name)
+        for unfit in _UNFIT_TERMS.intersection({_text(metric.get("type"))}):
+            yield Problem(location, f"metric {quote(name)} is a {unfit}, which no composite takes")
+        for option in ("log", "bake_days"):
+            if metric.get(option):
+                message = f"metric {quote(name)} has {option}, which no composite takes"
+                yield Problem(location, message)
+        if metric.get("rollup") == "daily":
+            yield Problem(
+                location, f"metric {quote(name)} has rollup daily, which no composite takes"
+            )
+
+    def sides(self, metric: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+        """Return what of a metric reads a source, that of a composite's terms too."""
+        for _, side in _sides(metric):
+            yield side
+        for _, name in _terms(metric):
+            term = self.find("metrics", name)
+            if term.get("type") != "composite":
+                yield from self.sides(term)
+
     def without_unit(
         self, kind: str, name: str, unit: str, location: Location
     ) -> Iterable[Problem]:
@@ -94,12 +119,24 @@ def _experiment_problems(
     for index, value in enumerate(names if isinstance(names, list | tuple) else ()):
         name, place = _text(value), (*location, "metrics", index)
         yield from entries.unknown("metrics", name, place)
-        sides = _sides(entries.find("metrics", name))
-        for used in dict.fromkeys(_text(side.get("source")) for _, side in sides):
+        sides = entries.sides(entries.find("metrics", name))
+        for used in dict.fromkeys(_text(side.get("source")) for side in sides):
             yield from entries.without_unit("metric_sources", used, unit, place)
 
 
+_UNFIT_TERMS = frozenset(["composite", "funnel", "mean", "percentile", "ratio", "retention"])
+
+
+def _terms(metric: Mapping[str, Any]) -> Iterable[tuple[Location, str]]:
+    terms = metric.get("terms") if metric.get("type") == "composite" else None
+    for index, term in enumerate(terms if isinstance(terms, list | tuple) else ()):
+        if isinstance(term, Mapping):
+            yield ("terms", index, "metric"), _text(term.get("metric"))
+
+
 def _sides(metric: Mapping[str, Any]) -> Iterable[tuple[Location, Mapping[str, Any]]]:
+    if metric.get("type") == "composite":
+        return
     if metric.get("type") != "ratio":
         yield (), metric
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from statsig_staging import aggregates, expressions, templates
+from statsig_staging import expressions, templates, terms
 from statsig_staging.names import digest
 from statsig_staging.planner import tables
 
@@ -38,20 +38,37 @@ def define(request: LoadRequest) -> dict[str, str]:
         ),
         "results": digest(
             experiment.crossover,
-            repr([(s.metric, [term.key for term in s.terms]) for s in request.statistics]),
-            *_versions("exposures_summary", "groups_seen", "results", "unit_totals"),
+            *(statistic.key for statistic in request.statistics),
+            repr(experiment.rollups),
+            *_versions(
+                "exposures_summary",
+                "groups_seen",
+                "results",
+                "results_carried",
+                "results_direct",
+                "members",
+                "standing_cumulative",
+                "standing_trailing",
+                "standing_since_exposure",
+                "counted_by_day",
+                "counted_since_exposure",
+                "clamped",
+                "unit_totals",
+            ),
             length=16,
         ),
     }
     for each in request.sources:
         found[f"sighting {each.name}"] = sighting(each, experiment.unit)
     for source in request.metric_sources:
-        columns = aggregates.aggregates_of(request.statistics, source.name)
+        columns = terms.aggregates_of(request.statistics, source.name)
         found[f"source {source.name}"] = digest(
             sighting(source, experiment.unit),
             *_versions("metric_rows", "unit_day_metrics"),
             length=16,
         )
+        if request.reach(source):
+            found[f"reach {source.name}"] = f"{request.reach(source)} days before exposure"
         found[f"aggregates {source.name}"] = " ".join(column.column for column in columns)
         kept = tables.metric_rows(experiment.id, source, columns)
         found[f"rows {source.name}"] = digest(

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from statsig_staging import aggregates
+from statsig_staging import terms
 from statsig_staging.days import DAY
 from statsig_staging.plan import KeptRows
 from statsig_staging.planner import tables, watching
 from statsig_staging.planner.exposures import Loaded
 from statsig_staging.planner.readings import days_to_read, in_reasons, reading_of
-from statsig_staging.planner.request import every_day, last_published
+from statsig_staging.planner.request import last_published
 from statsig_staging.planner.unit_days import UnitDays
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def feeds(request: LoadRequest) -> tuple[UnitDays, ...]:
         UnitDays(
             scan=request.scan(source),
             source=source,
-            aggregates=aggregates.aggregates_of(request.statistics, source.name),
+            aggregates=terms.aggregates_of(request.statistics, source.name),
             first_exposures=units,
             database=request.database,
             traits=request.traits,
@@ -54,7 +54,7 @@ def feed_steps(
 ) -> Planned:
     """Return the steps of one metric source: whole days, then other days of late units."""
     published, source = last_published(request), feed.source
-    every = every_day(request)
+    every = request.days_of(source)
     restated = _columns_anew(request, feed, published, definitions)
     anew = why_anew(request, feed, published, definitions)
     if anew is not None:
@@ -62,7 +62,7 @@ def feed_steps(
         return Planned((step,), (reading_of(request, source, dict.fromkeys(every, anew)),))
     reasons = days_to_read(request, source, published)
     days = Loaded(tuple(reasons), exposed.gone)
-    first = min(exposed.read, default=request.through + DAY)
+    first = min(exposed.read, default=request.through + DAY) - feed.reach * DAY
     others = tuple(day for day in every if day >= first and day not in reasons)
     keeping = _keeping(request, feed, definitions, days, others)
     steps = list(keeping.steps)
@@ -135,11 +135,11 @@ def _columns_anew(
 
 def _columns_asked(request: LoadRequest, source: str) -> frozenset[str]:
     return frozenset(
-        term.aggregate.column
+        aggregate.column
         for statistic in request.statistics
         if statistic.metric in request.metrics
-        for term in statistic.terms
-        if term.aggregate.source == source
+        for aggregate in statistic.aggregates
+        if aggregate.source == source
     )
 
 
@@ -150,7 +150,7 @@ def _why_restated(request: LoadRequest, source: str, columns: frozenset[str]) ->
     names = [
         statistic.metric
         for statistic in request.statistics
-        if any(term.aggregate.column in new for term in statistic.terms)
+        if any(aggregate.column in new for aggregate in statistic.aggregates)
     ]
     return f"new or changed: {', '.join(names)}"
 
@@ -184,4 +184,4 @@ def unseen_change(
     )
     if observation.dated or any(anew):
         return ""
-    return watching.watched(source, observation, published, every_day(request)).unseen
+    return watching.watched(source, observation, published, request.days_of(source)).unseen

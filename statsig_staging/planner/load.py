@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from statsig_staging.days import DAY
 from statsig_staging.plan import KeptRows, Plan, Refresh, Step
-from statsig_staging.planner import exposures, statistics, tables, watching
+from statsig_staging.planner import exposures, results, tables, watching
 from statsig_staging.planner.definitions import define
 from statsig_staging.planner.exposures import Loaded
 from statsig_staging.planner.feeds import Planned, feed_steps, feeds, unseen_change
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import date
 
+    from statsig_staging.plan import SourceReading
     from statsig_staging.planner.request import LoadRequest
     from statsig_staging.state import Published
 
@@ -79,10 +80,11 @@ def _full(request: LoadRequest) -> Planned:
     steps = list(_exposure_steps(request, days, published=None))
     readings = [reading_of(request, request.assignment_source, reasons)]
     for feed in feeds(request):
-        steps.append(feed.days_step(days, full=True, reason="every day"))
-        readings.append(reading_of(request, feed.scan.source, reasons))
-    results = _results_steps(request, steps, since=days.read[0], full=True)
-    return Planned((*steps, *results), tuple(readings))
+        every = request.days_of(feed.source)
+        steps.append(feed.days_step(Loaded(every), full=True, reason="every day"))
+        readings.append(reading_of(request, feed.source, dict.fromkeys(every, "full refresh")))
+    last = _results_steps(request, steps, since=days.read[0], full=True)
+    return Planned((*steps, *last), tuple(readings))
 
 
 def _exposure_steps(
@@ -118,7 +120,7 @@ def _results_steps(
         snapshot = published.tables[tables.results(experiment.id).name.catalog].snapshot_id
     needs = tuple(step.name for step in steps)
     totals = _totals(request, since=since, full=full)
-    wanted = statistics.Results(
+    wanted = results.Results(
         experiment=experiment,
         source=request.assignment_source,
         database=request.database,
@@ -127,6 +129,7 @@ def _results_steps(
         days=every_day(request),
         since=since,
         published=snapshot,
+        dated=[s.name for s in request.metric_sources if request.scan(s).is_dated],
     )
     through = request.totals_through
     carried_on = [
@@ -135,7 +138,7 @@ def _results_steps(
         if through is not None and (source.carried is None or source.carried.through != through)
     ]
     every = (*needs, *(step.name for step in carried_on))
-    return (*carried_on, statistics.results_step(wanted, every, full=full))
+    return (*carried_on, results.results_step(wanted, every, full=full))
 
 
 def _totals(request: LoadRequest, *, since: date, full: bool) -> tuple[UnitTotals, ...]:
@@ -143,7 +146,8 @@ def _totals(request: LoadRequest, *, since: date, full: bool) -> tuple[UnitTotal
     found = []
     for feed in feeds(request):
         source = feed.scan.source.name
-        target = tables.unit_totals(request.experiment.id, source, feed.aggregates)
+        lasting = tuple(each for each in feed.aggregates if each.counts_after)
+        target = tables.unit_totals(request.experiment.id, source, lasting)
         carried = None
         if through is not None:
             snapshot_id = last_published(request).tables[target.name.catalog].snapshot_id
@@ -192,9 +196,9 @@ def _incremental(request: LoadRequest, definitions: Mapping[str, str]) -> Planne
         return Planned((), tuple(readings))
     if redefined and not days.all:
         steps.append(_summary_step(request))
-    since = request.experiment.start if redefined else _first_day_touched(request, steps)
-    results = _results_steps(request, steps, since=since, full=False)
-    return Planned((*steps, *results), tuple(readings), kept)
+    since = request.experiment.start if redefined else _first_day_touched(request, readings)
+    last = _results_steps(request, steps, since=since, full=False)
+    return Planned((*steps, *last), tuple(readings), kept)
 
 
 def _summary_step(request: LoadRequest) -> Step:
@@ -207,6 +211,7 @@ def _summary_step(request: LoadRequest) -> Step:
     )
 
 
-def _first_day_touched(request: LoadRequest, steps: Iterable[Step]) -> date:
-    touched = [step.days[0] for step in steps if step.days]
-    return min([*touched, request.through + DAY])
+def _first_day_touched(request: LoadRequest, readings: Iterable[SourceReading]) -> date:
+    """Return the first day whose results may change; rows from before an exposure count from it on."""
+    touched = (day for reading in readings for day in reading.days)
+    return min(touched, default=request.through + DAY)

@@ -5,19 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from statsig_staging import aggregates
+from statsig_staging import terms
 from statsig_staging.days import DAY, Window
+from statsig_staging.errors import WarehouseError
 from statsig_staging.planner.scans import Scan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
 
-    from statsig_staging.aggregates import Statistic
     from statsig_staging.config import AssignmentSource, Experiment, MetricSource, Project
     from statsig_staging.plan import Refresh
     from statsig_staging.sources import Observation, SourceFile
     from statsig_staging.state import Published
+    from statsig_staging.terms import Statistic
     from statsig_staging.warehouses.base import Traits
 
 
@@ -65,12 +66,12 @@ class LoadRequest:
     def statistics(self) -> tuple[Statistic, ...]:
         """The experiment's metrics as statistics."""
         found = (self.project.metric(name) for name in self.experiment.metrics)
-        return tuple(aggregates.statistic_of(metric, self.project) for metric in found)
+        return tuple(terms.statistic_of(metric, self.project) for metric in found)
 
     @property
     def metric_sources(self) -> tuple[MetricSource, ...]:
         """The metric sources that the metrics need, by name."""
-        names = {term.aggregate.source for statistic in self.statistics for term in statistic.terms}
+        names = {each.source for statistic in self.statistics for each in statistic.aggregates}
         return tuple(self.project.metric_source(name) for name in sorted(names))
 
     @property
@@ -89,6 +90,18 @@ class LoadRequest:
         lookbacks = (s.lookback_days for s in self.sources if not self.observations[s.name].dated)
         day = self.watermark - (1 + max(lookbacks, default=0)) * DAY
         return day if day >= self.experiment.start else None
+
+    def reach(self, source: AssignmentSource | MetricSource) -> int:
+        """Return how many days before a unit's first exposure a source's rows are wanted."""
+        return terms.reach(terms.aggregates_of(self.statistics, source.name))
+
+    def first_day(self, source: AssignmentSource | MetricSource) -> date:
+        """Return the first day of a source that some unit's rows can count on."""
+        return self.experiment.start - self.reach(source) * DAY
+
+    def days_of(self, source: AssignmentSource | MetricSource) -> tuple[date, ...]:
+        """Return the days of a source through the last to load."""
+        return Window.through(self.first_day(source), self.through).days()
 
     def scan(self, source: AssignmentSource | MetricSource) -> Scan:
         """Return how the experiment reads a source."""
@@ -117,4 +130,11 @@ def check_sources(request: LoadRequest) -> None:
     for name, column in source.context.items():
         scan.check_column(f"context.{name}", column)
     for metric_source in request.metric_sources:
-        request.scan(metric_source).check()
+        scan = request.scan(metric_source)
+        scan.check()
+        needed = terms.aggregates_of(request.statistics, metric_source.name)
+        if scan.is_dated and any(each.span and each.span.is_minutes for each in needed):
+            raise WarehouseError(
+                f"source {metric_source.name!r}: its rows have a date and no time of day; a window of "
+                "minutes needs a timestamp"
+            )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from statsig_staging import templates
-from statsig_staging.aggregates import AggregateKind, expression_column
+from statsig_staging.aggregates import expression_column
 from statsig_staging.names import experiment_table, source_table
 from statsig_staging.plan import Column, ColumnType, Table
 
@@ -148,13 +148,25 @@ def metric_rows(experiment_id: str, source: MetricSource, aggregates: Iterable[A
 
 def _aggregated(aggregates: Iterable[Aggregate]) -> tuple[Column, ...]:
     return tuple(
-        Column(
-            aggregate.column,
-            _DOUBLE if aggregate.kind is AggregateKind.SUM else _LONG,
-            aggregate.doc,
-        )
+        Column(aggregate.column, _LONG if aggregate.is_whole else _DOUBLE, aggregate.doc)
         for aggregate in aggregates
     )
+
+
+_COVARIATE_COLUMNS = (
+    ("covariate_total", "Sum of the units' values before their exposure"),
+    ("covariate_total_squares", "Sum of their squares"),
+    ("covariate_product", "Sum of numerator times covariate"),
+    ("denominator_covariate_total", "Sum of the units' denominators before their exposure"),
+    ("denominator_covariate_total_squares", "Sum of their squares"),
+    ("numerator_denominator_covariate_product", "Sum of numerator times denominator's covariate"),
+    ("denominator_covariate_product", "Sum of denominator times covariate"),
+    (
+        "denominator_denominator_covariate_product",
+        "Sum of denominator times denominator's covariate",
+    ),
+    ("covariates_product", "Sum of covariate times denominator's covariate"),
+)
 
 
 def results(experiment_id: str) -> Table:
@@ -164,7 +176,9 @@ def results(experiment_id: str) -> Table:
         experiment_id=experiment_id,
         columns=(
             Column("experiment_id", _STRING, "The experiment"),
-            Column("rollup", _STRING, "daily or cumulative"),
+            Column(
+                "rollup", _STRING, "daily, cumulative, days_since_exposure, 7_day, 14_day or 28_day"
+            ),
             Column("ds", _DATE, "UTC day"),
             Column("day_index", _LONG, "Days since exposure, where the rollup counts them"),
             Column("metric", _STRING, "The metric"),
@@ -179,6 +193,7 @@ def results(experiment_id: str) -> Table:
             Column("denominator_total", _DOUBLE, "Sum of the units' denominators"),
             Column("denominator_total_squares", _DOUBLE, "Sum of their squares"),
             Column("numerator_denominator_product", _DOUBLE, "Sum of numerator times denominator"),
+            *(Column(name, _DOUBLE, doc) for name, doc in _COVARIATE_COLUMNS),
         ),
     )
 

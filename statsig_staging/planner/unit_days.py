@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from sqlglot import exp
 
-from statsig_staging import aggregates, templates
+from statsig_staging import aggregates, templates, terms
 from statsig_staging.aggregates import AggregateKind
 from statsig_staging.days import in_words
 from statsig_staging.plan import Batch, CreateTable, Merge, ReplacePartitions, Step
@@ -63,6 +63,11 @@ class UnitDays:
         return tables.metric_rows(self.scan.experiment.id, self.source, self.aggregates)
 
     @property
+    def reach(self) -> int:
+        """How many days before a unit's first exposure its rows are wanted."""
+        return terms.reach(self.aggregates)
+
+    @property
     def name(self) -> str:
         """The name of the step that loads whole days."""
         return f"unit_day_metrics_{self.scan.source.name}"
@@ -95,7 +100,7 @@ class UnitDays:
         values = {name: self._double(sql) for sql, name in self._values().items()}
         for name, value in (conditions | values).items():
             rows.select(exp.alias_(value, name), copy=False)
-        if all(aggregate.filter is not None for aggregate in self.aggregates):
+        if all(aggregate.narrows for aggregate in self.aggregates):
             rows.where(exp.paren(exp.or_(*conditions.values())), copy=False)
         return rows
 
@@ -120,13 +125,31 @@ class UnitDays:
         )
 
     def _exposed(self) -> exp.Expr:
+        """Return the condition that a row is not older than what some aggregate looks back to."""
+        return self._since(-self.reach, is_minutes=False)
+
+    def _since(self, blocks: int, *, is_minutes: bool) -> exp.Expr:
+        """Return the condition that a row lies at or after the start of a block since exposure."""
+        occurred, exposed = self._occurred()
+        return exp.GTE(this=occurred, expression=_later(exposed, blocks, is_minutes=is_minutes))
+
+    def _occurred(self) -> tuple[exp.Expr, exp.Expr]:
+        """Return when a row happened, and its unit's first exposure: both moments, or both days."""
         if self.scan.is_dated:
-            return exp.GTE(
-                this=exp.column("ds", "e"), expression=exp.column("first_exposure_ds", "f")
-            )
-        return exp.GTE(
-            this=exp.column("occurred_at", "e"), expression=exp.column("first_exposure", "f")
-        )
+            return exp.column("ds", "e"), exp.column("first_exposure_ds", "f")
+        return exp.column("occurred_at", "e"), exp.column("first_exposure", "f")
+
+    def _in_span(self, aggregate: Aggregate) -> exp.Expr | None:
+        """Return the condition that a row lies in an aggregate's time; None where all of them do."""
+        looks_back, span = self.reach > 0, aggregate.span
+        if span is None:
+            return self._since(0, is_minutes=False) if looks_back else None
+        occurred, exposed = self._occurred()
+        end = _later(exposed, span.end + 1, is_minutes=span.is_minutes)
+        before = exp.LT(this=occurred, expression=end)
+        if span.start == 0 and not looks_back:
+            return before
+        return exp.and_(self._since(span.start, is_minutes=span.is_minutes), before)
 
     def _flags(self) -> dict[str, str]:
         """Return filter → the column that answers it."""
@@ -150,7 +173,7 @@ class UnitDays:
         flags, values = self._flags(), self._values()
         present = []
         for aggregate in self.aggregates:
-            total, rows = _aggregated(aggregate, flags, values)
+            total, rows = _aggregated(aggregate, flags, values, self._in_span(aggregate))
             query.select(exp.alias_(total, aggregate.column), copy=False)
             present.append(exp.GT(this=rows, expression=exp.Literal.number(0)))
         return query.having(exp.or_(*present), copy=False)
@@ -296,7 +319,11 @@ class UnitDays:
         )
 
     def _earliest(self, published: int) -> exp.Query:
-        return templates.bind("earliest_late_day", tables={"late_units": self._late(published)})
+        return templates.bind(
+            "earliest_late_day",
+            tables={"late_units": self._late(published)},
+            values={"days": -self.reach},
+        )
 
     def _changes(self, days: Days, late: exp.Query) -> exp.Query:
         late_exposures = templates.bind(
@@ -326,23 +353,73 @@ class UnitDays:
         )
 
 
+def _later(moment: exp.Expr, blocks: int, *, is_minutes: bool) -> exp.Expr:
+    """Return a moment, or a day, some blocks of time later."""
+    if not blocks:
+        return moment
+    unit = exp.var("MINUTE" if is_minutes else "DAY")
+    return exp.DateAdd(this=moment, expression=exp.Literal.number(blocks), unit=unit)
+
+
 def _aggregated(
     aggregate: Aggregate,
     flags: dict[str, str],
     values: dict[str, str],
+    when: exp.Expr | None,
 ) -> tuple[exp.Expr, exp.Expr]:
     """Return an aggregate, and the count of rows that went into it."""
     counted: exp.Expr = exp.Star()
     if aggregate.value is not None:
         counted = exp.column(values[aggregate.value], "e")
-    rows = _filtered(exp.Count(this=counted), aggregate, flags)
-    if aggregate.kind is AggregateKind.SUM:
-        return _filtered(exp.Sum(this=counted.copy()), aggregate, flags), rows
-    return exp.Nullif(this=rows, expression=exp.Literal.number(0)), rows.copy()
+    passes = exp.column(flags[aggregate.filter], "e") if aggregate.filter is not None else None
+    if aggregate.kind is AggregateKind.LATEST_FLAG:
+        counted, passes = _flag(passes), None
+    conditions = [each for each in (passes, when) if each is not None]
+    rows = _filtered(exp.Count(this=counted), conditions)
+    found = _put_together(aggregate.kind, counted, rows, conditions)
+    if aggregate.cap is not None:
+        cap = exp.cast(exp.Literal.number(repr(aggregate.cap)), "double")
+        number = exp.cast(found, "double")
+        above = exp.GT(this=number, expression=cap)
+        found = exp.Case(ifs=[exp.If(this=above, true=cap.copy())], default=number.copy())
+    return found, rows.copy()
 
 
-def _filtered(call: exp.Expr, aggregate: Aggregate, flags: dict[str, str]) -> exp.Expr:
-    if aggregate.filter is None:
+def _flag(passes: exp.Expr | None) -> exp.Expr:
+    one, zero = (exp.cast(exp.Literal.number(number), "double") for number in (1, 0))
+    if passes is None:
+        return one
+    return exp.Case(ifs=[exp.If(this=passes, true=one)], default=zero)
+
+
+def _put_together(
+    kind: AggregateKind, counted: exp.Expr, rows: exp.Expr, conditions: Sequence[exp.Expr]
+) -> exp.Expr:
+    match kind:
+        case AggregateKind.COUNT | AggregateKind.RECORDS:
+            return exp.Nullif(this=rows, expression=exp.Literal.number(0))
+        case AggregateKind.ACTIVE:
+            some = exp.GT(this=rows, expression=exp.Literal.number(0))
+            return exp.Case(ifs=[exp.If(this=some, true=exp.Literal.number(1))])
+        case AggregateKind.SUM:
+            return _filtered(exp.Sum(this=counted.copy()), conditions)
+        case AggregateKind.MIN:
+            return _filtered(exp.Min(this=counted.copy()), conditions)
+        case AggregateKind.MAX:
+            return _filtered(exp.Max(this=counted.copy()), conditions)
+        case AggregateKind.FIRST | AggregateKind.LATEST | AggregateKind.LATEST_FLAG:
+            pair = exp.Anonymous(
+                this="ROW", expressions=[exp.column("occurred_at", "e"), counted.copy()]
+            )
+            there = exp.Is(this=counted.copy(), expression=exp.Null()).not_()
+            call = exp.ArgMin if kind is AggregateKind.FIRST else exp.ArgMax
+            return _filtered(call(this=counted.copy(), expression=pair), [*conditions, there])
+        case _:
+            assert_never(kind)
+
+
+def _filtered(call: exp.Expr, conditions: Sequence[exp.Expr]) -> exp.Expr:
+    if not conditions:
         return call
-    condition = exp.Where(this=exp.column(flags[aggregate.filter], "e"))
-    return exp.Filter(this=call, expression=condition)
+    where = exp.Where(this=exp.and_(*(condition.copy() for condition in conditions)))
+    return exp.Filter(this=call, expression=where)

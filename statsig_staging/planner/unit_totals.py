@@ -1,4 +1,4 @@
-"""Unit totals: a source's unit-days summed through one day, so that a later load need not sum them again."""
+"""Unit totals: a source's unit-days put together through one day, so that a later load need not do it again."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from sqlglot import exp
 from statsig_staging import templates
 from statsig_staging.plan import Batch, CreateTable, Replace, Step
 from statsig_staging.planner import tables
+from statsig_staging.planner.folds import folded
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import date
 
     from statsig_staging.aggregates import Aggregate
@@ -51,10 +53,11 @@ class UnitTotals:
     database: str
     carried: Carried | None
 
-    def parts(self, *, through: date | None = None) -> list[exp.Select]:
+    def parts(self, *, since: date | None = None, through: date | None = None) -> list[exp.Select]:
         """Return SELECTs that together hold every unit-day, those up to the carried day as one row a unit.
 
         Args:
+            since: The first day wanted; None for all. Carried totals come whole.
             through: The last day wanted; None for all.
         """
         days = self._of(tables.node(self.database, self.unit_days))
@@ -62,16 +65,25 @@ class UnitTotals:
         if through is not None:
             days = days.where(exp.LTE(this=day, expression=templates.literal(through)))
         if self.carried is None:
-            return [days]
-        since = exp.GT(this=day.copy(), expression=templates.literal(self.carried.through))
+            first = exp.GTE(this=day.copy(), expression=templates.literal(since))
+            return [days if since is None else days.where(first)]
+        later = exp.GT(this=day.copy(), expression=templates.literal(self.carried.through))
         totals = tables.node(self.database, self.target, self.carried.snapshot_id)
-        return [days.where(since), self._of(totals)]
+        return [days.where(later), self._of(totals, held=self._lasting)]
 
-    def _of(self, node: exp.Table) -> exp.Select:
-        names = ["unit_id", "ds", *(aggregate.column for aggregate in self.aggregates)]
-        return exp.select(*(exp.column(name, "u") for name in names)).from_(
-            templates.aliased(node, "u")
-        )
+    @property
+    def _lasting(self) -> tuple[Aggregate, ...]:
+        """What totals are kept of: what a unit did before its exposure may still come to be known."""
+        return tuple(each for each in self.aggregates if each.counts_after)
+
+    def _of(self, node: exp.Table, held: Sequence[Aggregate] | None = None) -> exp.Select:
+        query = exp.select(exp.column("unit_id", "u"), exp.column("ds", "u"))
+        for each in self.aggregates:
+            value: exp.Expr = exp.column(each.column, "u")
+            if held is not None and each not in held:
+                value = exp.alias_(exp.cast(exp.null(), "double"), each.column)
+            query = query.select(value)
+        return query.from_(templates.aliased(node, "u"))
 
     def step(self, through: date, *, needs: tuple[str, ...], full: bool) -> Step:
         """Return the step that sums every day up to ``through``."""
@@ -82,8 +94,8 @@ class UnitTotals:
         select = templates.bind(
             "unit_totals", tables={"unit_days": relation}, values={"through": through}
         )
-        for aggregate in self.aggregates:
-            total = exp.Sum(this=exp.column(aggregate.column, "u"))
+        for aggregate in self._lasting:
+            total = folded(aggregate, exp.column(aggregate.column, "u"), exp.column("ds", "u"))
             select.select(exp.alias_(total, aggregate.column), copy=False)
         batches = (Batch(select=select),)
         write = CreateTable if full else Replace

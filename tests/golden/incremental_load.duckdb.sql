@@ -315,7 +315,9 @@ WHERE
 
 -- late_metric_rows_events: guard
 SELECT
-  MIN("l"."from_ds") AS "ds"
+  CAST((
+    MIN("l"."from_ds") + 0
+  ) AS DATE) AS "ds"
 FROM (
   SELECT
     COALESCE("n"."unit_id", "p"."unit_id") AS "unit_id",
@@ -397,7 +399,9 @@ HAVING
 
 -- late_units_events: guard
 SELECT
-  MIN("l"."from_ds") AS "ds"
+  CAST((
+    MIN("l"."from_ds") + 0
+  ) AS DATE) AS "ds"
 FROM (
   SELECT
     COALESCE("n"."unit_id", "p"."unit_id") AS "unit_id",
@@ -548,7 +552,9 @@ WHERE
 
 -- late_metric_rows_visits: guard
 SELECT
-  MIN("l"."from_ds") AS "ds"
+  CAST((
+    MIN("l"."from_ds") + 0
+  ) AS DATE) AS "ds"
 FROM (
   SELECT
     COALESCE("n"."unit_id", "p"."unit_id") AS "unit_id",
@@ -624,7 +630,9 @@ HAVING
 
 -- late_units_visits: guard
 SELECT
-  MIN("l"."from_ds") AS "ds"
+  CAST((
+    MIN("l"."from_ds") + 0
+  ) AS DATE) AS "ds"
 FROM (
   SELECT
     COALESCE("n"."unit_id", "p"."unit_id") AS "unit_id",
@@ -783,752 +791,14 @@ GROUP BY
   "u"."unit_id";
 
 -- results: Replace results_123
-WITH "members" AS (
-  SELECT
-    "f"."unit_id",
-    "f"."group_id",
-    ROW_NUMBER() OVER () AS "unit_key"
-  FROM "statsig_staging"."first_exposures_123" AS "f"
-  WHERE
-    NOT (
-      "f"."crossover" AND TRUE
-    )
-), "activity" AS (
-  SELECT
-    "m"."unit_key",
-    "m"."group_id",
-    CASE
-      WHEN "u"."ds" < CAST('2026-01-02' AS DATE)
-      THEN CAST('2026-01-02' AS DATE)
-      ELSE "u"."ds"
-    END AS "ds",
-    SUM(COALESCE("u"."a0", CAST(0 AS DOUBLE))) AS "a0",
-    SUM(COALESCE("u"."a1", CAST(0 AS DOUBLE))) AS "a1",
-    SUM(COALESCE("u"."a2", CAST(0 AS DOUBLE))) AS "a2",
-    SUM(COALESCE("u"."a3", CAST(0 AS DOUBLE))) AS "a3",
-    SUM(COALESCE("u"."a4", CAST(0 AS DOUBLE))) AS "a4",
-    SUM(COALESCE("u"."a5", CAST(0 AS DOUBLE))) AS "a5"
-  FROM (
-    SELECT
-      "b"."unit_id",
-      "b"."ds",
-      SUM("b"."a0") AS "a0",
-      SUM("b"."a1") AS "a1",
-      SUM("b"."a2") AS "a2",
-      SUM("b"."a3") AS "a3",
-      SUM("b"."a4") AS "a4",
-      SUM("b"."a5") AS "a5"
-    FROM (
-      SELECT
-        "u"."unit_id",
-        "u"."ds",
-        CAST("u"."count_59959d15" AS DOUBLE) AS "a0",
-        CAST(NULL AS DOUBLE) AS "a1",
-        CAST("u"."records_usd_ebe8be74" AS DOUBLE) AS "a2",
-        CAST(NULL AS DOUBLE) AS "a3",
-        CAST("u"."sum_usd_21961929" AS DOUBLE) AS "a4",
-        CAST("u"."sum_usd_6644efa2" AS DOUBLE) AS "a5"
-      FROM (
-        SELECT
-          "u"."unit_id",
-          "u"."ds",
-          "u"."count_59959d15",
-          "u"."records_usd_ebe8be74",
-          "u"."sum_usd_21961929",
-          "u"."sum_usd_6644efa2"
-        FROM "statsig_staging"."unit_day_metrics_123_events" AS "u"
-      ) AS "u"
-      UNION ALL
-      SELECT
-        "u"."unit_id",
-        "u"."ds",
-        CAST(NULL AS DOUBLE) AS "a0",
-        CAST("u"."count_b3dcc3bb" AS DOUBLE) AS "a1",
-        CAST(NULL AS DOUBLE) AS "a2",
-        CAST("u"."sum_seconds_402b9b31" AS DOUBLE) AS "a3",
-        CAST(NULL AS DOUBLE) AS "a4",
-        CAST(NULL AS DOUBLE) AS "a5"
-      FROM (
-        SELECT
-          "u"."unit_id",
-          "u"."ds",
-          "u"."count_b3dcc3bb",
-          "u"."sum_seconds_402b9b31"
-        FROM "statsig_staging"."unit_day_metrics_123_visits" AS "u"
-      ) AS "u"
-    ) AS "b"
-    GROUP BY
-      "b"."unit_id",
-      "b"."ds"
-  ) AS "u"
-  JOIN "members" AS "m"
-    ON "m"."unit_id" = "u"."unit_id"
-  GROUP BY
-    "m"."unit_key",
-    "m"."group_id",
-    CASE
-      WHEN "u"."ds" < CAST('2026-01-02' AS DATE)
-      THEN CAST('2026-01-02' AS DATE)
-      ELSE "u"."ds"
-    END
-), "running" AS (
-  SELECT
-    "a"."group_id",
-    "a"."ds",
-    "a"."a0",
-    SUM("a"."a0") OVER (
-      PARTITION BY "a"."unit_key"
-      ORDER BY "a"."ds"
-      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    ) AS "a0_total",
-    "a"."a1",
-    SUM("a"."a1") OVER (
-      PARTITION BY "a"."unit_key"
-      ORDER BY "a"."ds"
-      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    ) AS "a1_total",
-    "a"."a2",
-    SUM("a"."a2") OVER (
-      PARTITION BY "a"."unit_key"
-      ORDER BY "a"."ds"
-      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    ) AS "a2_total",
-    "a"."a3",
-    SUM("a"."a3") OVER (
-      PARTITION BY "a"."unit_key"
-      ORDER BY "a"."ds"
-      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    ) AS "a3_total",
-    "a"."a4",
-    SUM("a"."a4") OVER (
-      PARTITION BY "a"."unit_key"
-      ORDER BY "a"."ds"
-      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    ) AS "a4_total",
-    "a"."a5",
-    SUM("a"."a5") OVER (
-      PARTITION BY "a"."unit_key"
-      ORDER BY "a"."ds"
-      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    ) AS "a5_total"
-  FROM "activity" AS "a"
-), "moments" AS (
-  SELECT
-    "r"."ds",
-    "r"."group_id",
-    SUM("r"."a0") AS "m0_daily",
-    SUM("r"."a0") AS "m0_move",
-    SUM(
-      CASE
-        WHEN (
-          "r"."a0" > CAST(0 AS DOUBLE)
-          AND NOT (
-            (
-              ISNAN("r"."a0") AND NOT CAST(0 AS DOUBLE) IS NULL
-            )
-          )
-        )
-        THEN CAST(1 AS DOUBLE)
-        ELSE CAST(0 AS DOUBLE)
-      END
-    ) AS "m1_daily",
-    SUM(
-      CASE
-        WHEN (
-          "r"."a0_total" > CAST(0 AS DOUBLE)
-          AND NOT (
-            (
-              ISNAN("r"."a0_total") AND NOT CAST(0 AS DOUBLE) IS NULL
-            )
-          )
-        )
-        THEN CAST(1 AS DOUBLE)
-        ELSE CAST(0 AS DOUBLE)
-      END - (
-        CASE
-          WHEN (
-            (
-              "r"."a0_total" - "r"."a0"
-            ) > CAST(0 AS DOUBLE)
-            AND NOT (
-              (
-                ISNAN((
-                  "r"."a0_total" - "r"."a0"
-                )) AND NOT CAST(0 AS DOUBLE) IS NULL
-              )
-            )
-          )
-          THEN CAST(1 AS DOUBLE)
-          ELSE CAST(0 AS DOUBLE)
-        END
-      )
-    ) AS "m1_move",
-    SUM(
-      CASE
-        WHEN (
-          "r"."a0" > CAST(0 AS DOUBLE)
-          AND NOT (
-            (
-              ISNAN("r"."a0") AND NOT CAST(0 AS DOUBLE) IS NULL
-            )
-          )
-        )
-        THEN CAST(1 AS DOUBLE)
-        ELSE CAST(0 AS DOUBLE)
-      END * CASE
-        WHEN (
-          "r"."a0" > CAST(0 AS DOUBLE)
-          AND NOT (
-            (
-              ISNAN("r"."a0") AND NOT CAST(0 AS DOUBLE) IS NULL
-            )
-          )
-        )
-        THEN CAST(1 AS DOUBLE)
-        ELSE CAST(0 AS DOUBLE)
-      END
-    ) AS "m2_daily",
-    SUM(
-      CASE
-        WHEN (
-          "r"."a0_total" > CAST(0 AS DOUBLE)
-          AND NOT (
-            (
-              ISNAN("r"."a0_total") AND NOT CAST(0 AS DOUBLE) IS NULL
-            )
-          )
-        )
-        THEN CAST(1 AS DOUBLE)
-        ELSE CAST(0 AS DOUBLE)
-      END * CASE
-        WHEN (
-          "r"."a0_total" > CAST(0 AS DOUBLE)
-          AND NOT (
-            (
-              ISNAN("r"."a0_total") AND NOT CAST(0 AS DOUBLE) IS NULL
-            )
-          )
-        )
-        THEN CAST(1 AS DOUBLE)
-        ELSE CAST(0 AS DOUBLE)
-      END - (
-        CASE
-          WHEN (
-            (
-              "r"."a0_total" - "r"."a0"
-            ) > CAST(0 AS DOUBLE)
-            AND NOT (
-              (
-                ISNAN((
-                  "r"."a0_total" - "r"."a0"
-                )) AND NOT CAST(0 AS DOUBLE) IS NULL
-              )
-            )
-          )
-          THEN CAST(1 AS DOUBLE)
-          ELSE CAST(0 AS DOUBLE)
-        END * CASE
-          WHEN (
-            (
-              "r"."a0_total" - "r"."a0"
-            ) > CAST(0 AS DOUBLE)
-            AND NOT (
-              (
-                ISNAN((
-                  "r"."a0_total" - "r"."a0"
-                )) AND NOT CAST(0 AS DOUBLE) IS NULL
-              )
-            )
-          )
-          THEN CAST(1 AS DOUBLE)
-          ELSE CAST(0 AS DOUBLE)
-        END
-      )
-    ) AS "m2_move",
-    SUM("r"."a0" * "r"."a0") AS "m3_daily",
-    SUM("r"."a0" * "r"."a0_total" + "r"."a0_total" * "r"."a0" - "r"."a0" * "r"."a0") AS "m3_move",
-    SUM("r"."a1") AS "m4_daily",
-    SUM("r"."a1") AS "m4_move",
-    SUM("r"."a1" * "r"."a1") AS "m5_daily",
-    SUM("r"."a1" * "r"."a1_total" + "r"."a1_total" * "r"."a1" - "r"."a1" * "r"."a1") AS "m5_move",
-    SUM("r"."a2") AS "m6_daily",
-    SUM("r"."a2") AS "m6_move",
-    SUM("r"."a2" * "r"."a2") AS "m7_daily",
-    SUM("r"."a2" * "r"."a2_total" + "r"."a2_total" * "r"."a2" - "r"."a2" * "r"."a2") AS "m7_move",
-    SUM("r"."a3") AS "m8_daily",
-    SUM("r"."a3") AS "m8_move",
-    SUM("r"."a3" * "r"."a3") AS "m9_daily",
-    SUM("r"."a3" * "r"."a3_total" + "r"."a3_total" * "r"."a3" - "r"."a3" * "r"."a3") AS "m9_move",
-    SUM("r"."a4") AS "m10_daily",
-    SUM("r"."a4") AS "m10_move",
-    SUM("r"."a4" * "r"."a2") AS "m11_daily",
-    SUM("r"."a4" * "r"."a2_total" + "r"."a4_total" * "r"."a2" - "r"."a4" * "r"."a2") AS "m11_move",
-    SUM("r"."a4" * "r"."a4") AS "m12_daily",
-    SUM("r"."a4" * "r"."a4_total" + "r"."a4_total" * "r"."a4" - "r"."a4" * "r"."a4") AS "m12_move",
-    SUM("r"."a5") AS "m13_daily",
-    SUM("r"."a5") AS "m13_move",
-    SUM("r"."a5" * "r"."a1") AS "m14_daily",
-    SUM("r"."a5" * "r"."a1_total" + "r"."a5_total" * "r"."a1" - "r"."a5" * "r"."a1") AS "m14_move",
-    SUM("r"."a5" * "r"."a5") AS "m15_daily",
-    SUM("r"."a5" * "r"."a5_total" + "r"."a5_total" * "r"."a5" - "r"."a5" * "r"."a5") AS "m15_move"
-  FROM "running" AS "r"
-  GROUP BY
-    "r"."ds",
-    "r"."group_id"
-), "leavers" AS (
-  SELECT
-    "f"."unit_id",
-    "f"."group_id",
-    CAST("f"."crossover_at" AS DATE) AS "leaves_ds"
-  FROM "statsig_staging"."first_exposures_123" AS "f"
-  WHERE
-    "f"."crossover"
-    AND TRUE
-    AND CAST("f"."crossover_at" AS DATE) > CAST('2026-01-03' AS DATE)
-), "leaver_activity" AS (
-  SELECT
-    "l"."unit_id",
-    "l"."group_id",
-    "l"."leaves_ds",
-    "u"."ds",
-    COALESCE("u"."a0", CAST(0 AS DOUBLE)) AS "a0",
-    COALESCE("u"."a1", CAST(0 AS DOUBLE)) AS "a1",
-    COALESCE("u"."a2", CAST(0 AS DOUBLE)) AS "a2",
-    COALESCE("u"."a3", CAST(0 AS DOUBLE)) AS "a3",
-    COALESCE("u"."a4", CAST(0 AS DOUBLE)) AS "a4",
-    COALESCE("u"."a5", CAST(0 AS DOUBLE)) AS "a5"
-  FROM (
-    SELECT
-      "b"."unit_id",
-      "b"."ds",
-      SUM("b"."a0") AS "a0",
-      SUM("b"."a1") AS "a1",
-      SUM("b"."a2") AS "a2",
-      SUM("b"."a3") AS "a3",
-      SUM("b"."a4") AS "a4",
-      SUM("b"."a5") AS "a5"
-    FROM (
-      SELECT
-        "u"."unit_id",
-        "u"."ds",
-        CAST("u"."count_59959d15" AS DOUBLE) AS "a0",
-        CAST(NULL AS DOUBLE) AS "a1",
-        CAST("u"."records_usd_ebe8be74" AS DOUBLE) AS "a2",
-        CAST(NULL AS DOUBLE) AS "a3",
-        CAST("u"."sum_usd_21961929" AS DOUBLE) AS "a4",
-        CAST("u"."sum_usd_6644efa2" AS DOUBLE) AS "a5"
-      FROM (
-        SELECT
-          "u"."unit_id",
-          "u"."ds",
-          "u"."count_59959d15",
-          "u"."records_usd_ebe8be74",
-          "u"."sum_usd_21961929",
-          "u"."sum_usd_6644efa2"
-        FROM "statsig_staging"."unit_day_metrics_123_events" AS "u"
-      ) AS "u"
-      UNION ALL
-      SELECT
-        "u"."unit_id",
-        "u"."ds",
-        CAST(NULL AS DOUBLE) AS "a0",
-        CAST("u"."count_b3dcc3bb" AS DOUBLE) AS "a1",
-        CAST(NULL AS DOUBLE) AS "a2",
-        CAST("u"."sum_seconds_402b9b31" AS DOUBLE) AS "a3",
-        CAST(NULL AS DOUBLE) AS "a4",
-        CAST(NULL AS DOUBLE) AS "a5"
-      FROM (
-        SELECT
-          "u"."unit_id",
-          "u"."ds",
-          "u"."count_b3dcc3bb",
-          "u"."sum_seconds_402b9b31"
-        FROM "statsig_staging"."unit_day_metrics_123_visits" AS "u"
-      ) AS "u"
-    ) AS "b"
-    GROUP BY
-      "b"."unit_id",
-      "b"."ds"
-  ) AS "u"
-  JOIN "leavers" AS "l"
-    ON "l"."unit_id" = "u"."unit_id" AND "u"."ds" < "l"."leaves_ds"
-), "leaver_running" AS (
-  SELECT
-    "a"."group_id",
-    "a"."ds",
-    COALESCE(
-      LEAD("a"."ds") OVER (PARTITION BY "a"."unit_id" ORDER BY "a"."ds"),
-      "a"."leaves_ds"
-    ) AS "until_ds",
-    "a"."a0",
-    SUM("a"."a0") OVER (
-      PARTITION BY "a"."unit_id"
-      ORDER BY "a"."ds"
-      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    ) AS "a0_total",
-    "a"."a1",
-    SUM("a"."a1") OVER (
-      PARTITION BY "a"."unit_id"
-      ORDER BY "a"."ds"
-      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    ) AS "a1_total",
-    "a"."a2",
-    SUM("a"."a2") OVER (
-      PARTITION BY "a"."unit_id"
-      ORDER BY "a"."ds"
-      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    ) AS "a2_total",
-    "a"."a3",
-    SUM("a"."a3") OVER (
-      PARTITION BY "a"."unit_id"
-      ORDER BY "a"."ds"
-      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    ) AS "a3_total",
-    "a"."a4",
-    SUM("a"."a4") OVER (
-      PARTITION BY "a"."unit_id"
-      ORDER BY "a"."ds"
-      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    ) AS "a4_total",
-    "a"."a5",
-    SUM("a"."a5") OVER (
-      PARTITION BY "a"."unit_id"
-      ORDER BY "a"."ds"
-      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    ) AS "a5_total"
-  FROM "leaver_activity" AS "a"
-), "leaver_moments" AS (
-  SELECT
-    "d"."ds",
-    "r"."group_id",
-    SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a0" END) AS "m0_daily",
-    SUM("r"."a0_total") AS "m0_standing",
-    SUM(
-      CASE
-        WHEN "d"."ds" = "r"."ds"
-        THEN CASE
-          WHEN (
-            "r"."a0" > CAST(0 AS DOUBLE)
-            AND NOT (
-              (
-                ISNAN("r"."a0") AND NOT CAST(0 AS DOUBLE) IS NULL
-              )
-            )
-          )
-          THEN CAST(1 AS DOUBLE)
-          ELSE CAST(0 AS DOUBLE)
-        END
-      END
-    ) AS "m1_daily",
-    SUM(
-      CASE
-        WHEN (
-          "r"."a0_total" > CAST(0 AS DOUBLE)
-          AND NOT (
-            (
-              ISNAN("r"."a0_total") AND NOT CAST(0 AS DOUBLE) IS NULL
-            )
-          )
-        )
-        THEN CAST(1 AS DOUBLE)
-        ELSE CAST(0 AS DOUBLE)
-      END
-    ) AS "m1_standing",
-    SUM(
-      CASE
-        WHEN "d"."ds" = "r"."ds"
-        THEN CASE
-          WHEN (
-            "r"."a0" > CAST(0 AS DOUBLE)
-            AND NOT (
-              (
-                ISNAN("r"."a0") AND NOT CAST(0 AS DOUBLE) IS NULL
-              )
-            )
-          )
-          THEN CAST(1 AS DOUBLE)
-          ELSE CAST(0 AS DOUBLE)
-        END * CASE
-          WHEN (
-            "r"."a0" > CAST(0 AS DOUBLE)
-            AND NOT (
-              (
-                ISNAN("r"."a0") AND NOT CAST(0 AS DOUBLE) IS NULL
-              )
-            )
-          )
-          THEN CAST(1 AS DOUBLE)
-          ELSE CAST(0 AS DOUBLE)
-        END
-      END
-    ) AS "m2_daily",
-    SUM(
-      CASE
-        WHEN (
-          "r"."a0_total" > CAST(0 AS DOUBLE)
-          AND NOT (
-            (
-              ISNAN("r"."a0_total") AND NOT CAST(0 AS DOUBLE) IS NULL
-            )
-          )
-        )
-        THEN CAST(1 AS DOUBLE)
-        ELSE CAST(0 AS DOUBLE)
-      END * CASE
-        WHEN (
-          "r"."a0_total" > CAST(0 AS DOUBLE)
-          AND NOT (
-            (
-              ISNAN("r"."a0_total") AND NOT CAST(0 AS DOUBLE) IS NULL
-            )
-          )
-        )
-        THEN CAST(1 AS DOUBLE)
-        ELSE CAST(0 AS DOUBLE)
-      END
-    ) AS "m2_standing",
-    SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a0" * "r"."a0" END) AS "m3_daily",
-    SUM("r"."a0_total" * "r"."a0_total") AS "m3_standing",
-    SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a1" END) AS "m4_daily",
-    SUM("r"."a1_total") AS "m4_standing",
-    SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a1" * "r"."a1" END) AS "m5_daily",
-    SUM("r"."a1_total" * "r"."a1_total") AS "m5_standing",
-    SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a2" END) AS "m6_daily",
-    SUM("r"."a2_total") AS "m6_standing",
-    SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a2" * "r"."a2" END) AS "m7_daily",
-    SUM("r"."a2_total" * "r"."a2_total") AS "m7_standing",
-    SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a3" END) AS "m8_daily",
-    SUM("r"."a3_total") AS "m8_standing",
-    SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a3" * "r"."a3" END) AS "m9_daily",
-    SUM("r"."a3_total" * "r"."a3_total") AS "m9_standing",
-    SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a4" END) AS "m10_daily",
-    SUM("r"."a4_total") AS "m10_standing",
-    SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a4" * "r"."a2" END) AS "m11_daily",
-    SUM("r"."a4_total" * "r"."a2_total") AS "m11_standing",
-    SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a4" * "r"."a4" END) AS "m12_daily",
-    SUM("r"."a4_total" * "r"."a4_total") AS "m12_standing",
-    SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a5" END) AS "m13_daily",
-    SUM("r"."a5_total") AS "m13_standing",
-    SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a5" * "r"."a1" END) AS "m14_daily",
-    SUM("r"."a5_total" * "r"."a1_total") AS "m14_standing",
-    SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a5" * "r"."a5" END) AS "m15_daily",
-    SUM("r"."a5_total" * "r"."a5_total") AS "m15_standing"
-  FROM "leaver_running" AS "r"
-  JOIN (
-    SELECT
-      "d"."ds"
-    FROM (VALUES
-      (CAST('2026-01-01' AS DATE)),
-      (CAST('2026-01-02' AS DATE)),
-      (CAST('2026-01-03' AS DATE)),
-      (CAST('2026-01-04' AS DATE))) AS "d"("ds")
-  ) AS "d"
-    ON "d"."ds" >= "r"."ds" AND "d"."ds" < "r"."until_ds"
-  GROUP BY
-    "d"."ds",
-    "r"."group_id"
-), "series" AS (
-  SELECT
-    "s"."ds",
-    "s"."group_id",
-    "s"."cumulative_exposures" AS "units",
-    COALESCE("m"."m0_daily", CAST(0 AS DOUBLE)) + COALESCE("l"."m0_daily", CAST(0 AS DOUBLE)) AS "m0_daily",
-    SUM(COALESCE("m"."m0_move", CAST(0 AS DOUBLE))) OVER (
-      PARTITION BY "s"."group_id"
-      ORDER BY "s"."ds"
-      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    ) + COALESCE("l"."m0_standing", CAST(0 AS DOUBLE)) AS "m0_cumulative",
-    COALESCE("m"."m1_daily", CAST(0 AS DOUBLE)) + COALESCE("l"."m1_daily", CAST(0 AS DOUBLE)) AS "m1_daily",
-    SUM(COALESCE("m"."m1_move", CAST(0 AS DOUBLE))) OVER (
-      PARTITION BY "s"."group_id"
-      ORDER BY "s"."ds"
-      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    ) + COALESCE("l"."m1_standing", CAST(0 AS DOUBLE)) AS "m1_cumulative",
-    COALESCE("m"."m2_daily", CAST(0 AS DOUBLE)) + COALESCE("l"."m2_daily", CAST(0 AS DOUBLE)) AS "m2_daily",
-    SUM(COALESCE("m"."m2_move", CAST(0 AS DOUBLE))) OVER (
-      PARTITION BY "s"."group_id"
-      ORDER BY "s"."ds"
-      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    ) + COALESCE("l"."m2_standing", CAST(0 AS DOUBLE)) AS "m2_cumulative",
-    COALESCE("m"."m3_daily", CAST(0 AS DOUBLE)) + COALESCE("l"."m3_daily", CAST(0 AS DOUBLE)) AS "m3_daily",
-    SUM(COALESCE("m"."m3_move", CAST(0 AS DOUBLE))) OVER (
-      PARTITION BY "s"."group_id"
-      ORDER BY "s"."ds"
-      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    ) + COALESCE("l"."m3_standing", CAST(0 AS DOUBLE)) AS "m3_cumulative",
-    COALESCE("m"."m4_daily", CAST(0 AS DOUBLE)) + COALESCE("l"."m4_daily", CAST(0 AS DOUBLE)) AS "m4_daily",
-    SUM(COALESCE("m"."m4_move", CAST(0 AS DOUBLE))) OVER (
-      PARTITION BY "s"."group_id"
-      ORDER BY "s"."ds"
-      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    ) + COALESCE("l"."m4_standing", CAST(0 AS DOUBLE)) AS "m4_cumulative",
-    COALESCE("m"."m5_daily", CAST(0 AS DOUBLE)) + COALESCE("l"."m5_daily", CAST(0 AS DOUBLE)) AS "m5_daily",
-    SUM(COALESCE("m"."m5_move", CAST(0 AS DOUBLE))) OVER (
-      PARTITION BY "s"."group_id"
-      ORDER BY "s"."ds"
-      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    ) + COALESCE("l"."m5_standing", CAST(0 AS DOUBLE)) AS "m5_cumulative",
-    COALESCE("m"."m6_daily", CAST(0 AS DOUBLE)) + COALESCE("l"."m6_daily", CAST(0 AS DOUBLE)) AS "m6_daily",
-    SUM(COALESCE("m"."m6_move", CAST(0 AS DOUBLE))) OVER (
-      PARTITION BY "s"."group_id"
-      ORDER BY "s"."ds"
-      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    ) + COALESCE("l"."m6_standing", CAST(0 AS DOUBLE)) AS "m6_cumulative",
-    COALESCE("m"."m7_daily", CAST(0 AS DOUBLE)) + COALESCE("l"."m7_daily", CAST(0 AS DOUBLE)) AS "m7_daily",
-    SUM(COALESCE("m"."m7_move", CAST(0 AS DOUBLE))) OVER (
-      PARTITION BY "s"."group_id"
-      ORDER BY "s"."ds"
-      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    ) + COALESCE("l"."m7_standing", CAST(0 AS DOUBLE)) AS "m7_cumulative",
-    COALESCE("m"."m8_daily", CAST(0 AS DOUBLE)) + COALESCE("l"."m8_daily", CAST(0 AS DOUBLE)) AS "m8_daily",
-    SUM(COALESCE("m"."m8_move", CAST(0 AS DOUBLE))) OVER (
-      PARTITION BY "s"."group_id"
-      ORDER BY "s"."ds"
-      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    ) + COALESCE("l"."m8_standing", CAST(0 AS DOUBLE)) AS "m8_cumulative",
-    COALESCE("m"."m9_daily", CAST(0 AS DOUBLE)) + COALESCE("l"."m9_daily", CAST(0 AS DOUBLE)) AS "m9_daily",
-    SUM(COALESCE("m"."m9_move", CAST(0 AS DOUBLE))) OVER (
-      PARTITION BY "s"."group_id"
-      ORDER BY "s"."ds"
-      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    ) + COALESCE("l"."m9_standing", CAST(0 AS DOUBLE)) AS "m9_cumulative",
-    COALESCE("m"."m10_daily", CAST(0 AS DOUBLE)) + COALESCE("l"."m10_daily", CAST(0 AS DOUBLE)) AS "m10_daily",
-    SUM(COALESCE("m"."m10_move", CAST(0 AS DOUBLE))) OVER (
-      PARTITION BY "s"."group_id"
-      ORDER BY "s"."ds"
-      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    ) + COALESCE("l"."m10_standing", CAST(0 AS DOUBLE)) AS "m10_cumulative",
-    COALESCE("m"."m11_daily", CAST(0 AS DOUBLE)) + COALESCE("l"."m11_daily", CAST(0 AS DOUBLE)) AS "m11_daily",
-    SUM(COALESCE("m"."m11_move", CAST(0 AS DOUBLE))) OVER (
-      PARTITION BY "s"."group_id"
-      ORDER BY "s"."ds"
-      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    ) + COALESCE("l"."m11_standing", CAST(0 AS DOUBLE)) AS "m11_cumulative",
-    COALESCE("m"."m12_daily", CAST(0 AS DOUBLE)) + COALESCE("l"."m12_daily", CAST(0 AS DOUBLE)) AS "m12_daily",
-    SUM(COALESCE("m"."m12_move", CAST(0 AS DOUBLE))) OVER (
-      PARTITION BY "s"."group_id"
-      ORDER BY "s"."ds"
-      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    ) + COALESCE("l"."m12_standing", CAST(0 AS DOUBLE)) AS "m12_cumulative",
-    COALESCE("m"."m13_daily", CAST(0 AS DOUBLE)) + COALESCE("l"."m13_daily", CAST(0 AS DOUBLE)) AS "m13_daily",
-    SUM(COALESCE("m"."m13_move", CAST(0 AS DOUBLE))) OVER (
-      PARTITION BY "s"."group_id"
-      ORDER BY "s"."ds"
-      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    ) + COALESCE("l"."m13_standing", CAST(0 AS DOUBLE)) AS "m13_cumulative",
-    COALESCE("m"."m14_daily", CAST(0 AS DOUBLE)) + COALESCE("l"."m14_daily", CAST(0 AS DOUBLE)) AS "m14_daily",
-    SUM(COALESCE("m"."m14_move", CAST(0 AS DOUBLE))) OVER (
-      PARTITION BY "s"."group_id"
-      ORDER BY "s"."ds"
-      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    ) + COALESCE("l"."m14_standing", CAST(0 AS DOUBLE)) AS "m14_cumulative",
-    COALESCE("m"."m15_daily", CAST(0 AS DOUBLE)) + COALESCE("l"."m15_daily", CAST(0 AS DOUBLE)) AS "m15_daily",
-    SUM(COALESCE("m"."m15_move", CAST(0 AS DOUBLE))) OVER (
-      PARTITION BY "s"."group_id"
-      ORDER BY "s"."ds"
-      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    ) + COALESCE("l"."m15_standing", CAST(0 AS DOUBLE)) AS "m15_cumulative"
-  FROM "statsig_staging"."exposures_summary_123" AS "s"
-  LEFT JOIN "moments" AS "m"
-    ON "m"."ds" = "s"."ds" AND "m"."group_id" = "s"."group_id"
-  LEFT JOIN "leaver_moments" AS "l"
-    ON "l"."ds" = "s"."ds" AND "l"."group_id" = "s"."group_id"
-), "statistics" AS (
-  SELECT
-    "k"."rollup",
-    "t"."ds",
-    "k"."metric",
-    "t"."group_id",
-    "t"."units",
-    CASE
-      WHEN "k"."number" = 0
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m0_daily" ELSE "t"."m0_cumulative" END
-      WHEN "k"."number" = 1
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m13_daily" ELSE "t"."m13_cumulative" END
-      WHEN "k"."number" = 2
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m10_daily" ELSE "t"."m10_cumulative" END
-      WHEN "k"."number" = 3
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m1_daily" ELSE "t"."m1_cumulative" END
-      WHEN "k"."number" = 4
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m8_daily" ELSE "t"."m8_cumulative" END
-      WHEN "k"."number" = 5
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m13_daily" ELSE "t"."m13_cumulative" END
-    END AS "total",
-    CASE
-      WHEN "k"."number" = 0
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m3_daily" ELSE "t"."m3_cumulative" END
-      WHEN "k"."number" = 1
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m15_daily" ELSE "t"."m15_cumulative" END
-      WHEN "k"."number" = 2
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m12_daily" ELSE "t"."m12_cumulative" END
-      WHEN "k"."number" = 3
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m2_daily" ELSE "t"."m2_cumulative" END
-      WHEN "k"."number" = 4
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m9_daily" ELSE "t"."m9_cumulative" END
-      WHEN "k"."number" = 5
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m15_daily" ELSE "t"."m15_cumulative" END
-    END AS "total_squares",
-    CASE
-      WHEN "k"."number" = 0
-      THEN CAST("t"."units" AS DOUBLE)
-      WHEN "k"."number" = 1
-      THEN CAST("t"."units" AS DOUBLE)
-      WHEN "k"."number" = 2
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m6_daily" ELSE "t"."m6_cumulative" END
-      WHEN "k"."number" = 3
-      THEN CAST("t"."units" AS DOUBLE)
-      WHEN "k"."number" = 4
-      THEN CAST("t"."units" AS DOUBLE)
-      WHEN "k"."number" = 5
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m4_daily" ELSE "t"."m4_cumulative" END
-    END AS "divisor",
-    CASE
-      WHEN "k"."number" = 2
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m6_daily" ELSE "t"."m6_cumulative" END
-      WHEN "k"."number" = 5
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m4_daily" ELSE "t"."m4_cumulative" END
-    END AS "denominator_total",
-    CASE
-      WHEN "k"."number" = 2
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m7_daily" ELSE "t"."m7_cumulative" END
-      WHEN "k"."number" = 5
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m5_daily" ELSE "t"."m5_cumulative" END
-    END AS "denominator_total_squares",
-    CASE
-      WHEN "k"."number" = 2
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m11_daily" ELSE "t"."m11_cumulative" END
-      WHEN "k"."number" = 5
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m14_daily" ELSE "t"."m14_cumulative" END
-    END AS "numerator_denominator_product"
-  FROM "series" AS "t"
-  CROSS JOIN (
-    SELECT
-      "k"."rollup",
-      "k"."metric",
-      "k"."number"
-    FROM (VALUES
-      ('daily', 'purchases', 0),
-      ('daily', 'revenue', 1),
-      ('daily', 'order_value', 2),
-      ('daily', 'purchasers', 3),
-      ('daily', 'seconds', 4),
-      ('daily', 'revenue_per_visit', 5),
-      ('cumulative', 'purchases', 0),
-      ('cumulative', 'revenue', 1),
-      ('cumulative', 'order_value', 2),
-      ('cumulative', 'purchasers', 3),
-      ('cumulative', 'seconds', 4),
-      ('cumulative', 'revenue_per_visit', 5)) AS "k"("rollup", "metric", "number")
-  ) AS "k"
-)
 SELECT
   '123' AS "experiment_id",
   "z"."rollup",
   "z"."ds",
-  CAST(NULL AS BIGINT) AS "day_index",
+  "z"."day_index",
   "z"."metric",
-  CAST(NULL AS TEXT) AS "dimension",
-  CAST(NULL AS TEXT) AS "dimension_value",
+  "z"."dimension",
+  "z"."dimension_value",
   "z"."group_id",
   "z"."units",
   CASE WHEN ISFINITE("z"."total") THEN "z"."total" END AS "total",
@@ -1585,8 +855,785 @@ SELECT
   CASE
     WHEN ISFINITE("z"."numerator_denominator_product")
     THEN "z"."numerator_denominator_product"
-  END AS "numerator_denominator_product"
-FROM "statistics" AS "z"
+  END AS "numerator_denominator_product",
+  CASE WHEN ISFINITE("z"."covariate_total") THEN "z"."covariate_total" END AS "covariate_total",
+  CASE
+    WHEN ISFINITE("z"."covariate_total_squares")
+    THEN "z"."covariate_total_squares"
+  END AS "covariate_total_squares",
+  CASE WHEN ISFINITE("z"."covariate_product") THEN "z"."covariate_product" END AS "covariate_product",
+  CASE
+    WHEN ISFINITE("z"."denominator_covariate_total")
+    THEN "z"."denominator_covariate_total"
+  END AS "denominator_covariate_total",
+  CASE
+    WHEN ISFINITE("z"."denominator_covariate_total_squares")
+    THEN "z"."denominator_covariate_total_squares"
+  END AS "denominator_covariate_total_squares",
+  CASE
+    WHEN ISFINITE("z"."numerator_denominator_covariate_product")
+    THEN "z"."numerator_denominator_covariate_product"
+  END AS "numerator_denominator_covariate_product",
+  CASE
+    WHEN ISFINITE("z"."denominator_covariate_product")
+    THEN "z"."denominator_covariate_product"
+  END AS "denominator_covariate_product",
+  CASE
+    WHEN ISFINITE("z"."denominator_denominator_covariate_product")
+    THEN "z"."denominator_denominator_covariate_product"
+  END AS "denominator_denominator_covariate_product",
+  CASE WHEN ISFINITE("z"."covariates_product") THEN "z"."covariates_product" END AS "covariates_product"
+FROM (
+  WITH "members" AS (
+    SELECT
+      "f"."unit_id",
+      "f"."group_id",
+      ROW_NUMBER() OVER () AS "unit_key"
+    FROM "statsig_staging"."first_exposures_123" AS "f"
+    WHERE
+      NOT (
+        "f"."crossover" AND TRUE
+      )
+  ), "activity" AS (
+    SELECT
+      "m"."unit_key",
+      "m"."group_id",
+      CASE
+        WHEN "u"."ds" < CAST('2026-01-02' AS DATE)
+        THEN CAST('2026-01-02' AS DATE)
+        ELSE "u"."ds"
+      END AS "ds",
+      COALESCE(SUM("u"."a0"), CAST(0 AS DOUBLE)) AS "a0",
+      COALESCE(SUM("u"."a1"), CAST(0 AS DOUBLE)) AS "a1",
+      COALESCE(SUM("u"."a2"), CAST(0 AS DOUBLE)) AS "a2",
+      COALESCE(SUM("u"."a3"), CAST(0 AS DOUBLE)) AS "a3",
+      COALESCE(SUM("u"."a4"), CAST(0 AS DOUBLE)) AS "a4",
+      COALESCE(SUM("u"."a5"), CAST(0 AS DOUBLE)) AS "a5"
+    FROM (
+      SELECT
+        "b"."unit_id",
+        "b"."ds",
+        SUM("b"."a0") AS "a0",
+        SUM("b"."a1") AS "a1",
+        SUM("b"."a2") AS "a2",
+        SUM("b"."a3") AS "a3",
+        SUM("b"."a4") AS "a4",
+        SUM("b"."a5") AS "a5"
+      FROM (
+        SELECT
+          "u"."unit_id",
+          "u"."ds",
+          CAST("u"."count_59959d15" AS DOUBLE) AS "a0",
+          CAST(NULL AS DOUBLE) AS "a1",
+          CAST("u"."records_usd_ebe8be74" AS DOUBLE) AS "a2",
+          CAST(NULL AS DOUBLE) AS "a3",
+          CAST("u"."sum_usd_21961929" AS DOUBLE) AS "a4",
+          CAST("u"."sum_usd_6644efa2" AS DOUBLE) AS "a5"
+        FROM (
+          SELECT
+            "u"."unit_id",
+            "u"."ds",
+            "u"."count_59959d15",
+            "u"."records_usd_ebe8be74",
+            "u"."sum_usd_21961929",
+            "u"."sum_usd_6644efa2"
+          FROM "statsig_staging"."unit_day_metrics_123_events" AS "u"
+        ) AS "u"
+        UNION ALL
+        SELECT
+          "u"."unit_id",
+          "u"."ds",
+          CAST(NULL AS DOUBLE) AS "a0",
+          CAST("u"."count_b3dcc3bb" AS DOUBLE) AS "a1",
+          CAST(NULL AS DOUBLE) AS "a2",
+          CAST("u"."sum_seconds_402b9b31" AS DOUBLE) AS "a3",
+          CAST(NULL AS DOUBLE) AS "a4",
+          CAST(NULL AS DOUBLE) AS "a5"
+        FROM (
+          SELECT
+            "u"."unit_id",
+            "u"."ds",
+            "u"."count_b3dcc3bb",
+            "u"."sum_seconds_402b9b31"
+          FROM "statsig_staging"."unit_day_metrics_123_visits" AS "u"
+        ) AS "u"
+      ) AS "b"
+      GROUP BY
+        "b"."unit_id",
+        "b"."ds"
+    ) AS "u"
+    JOIN "members" AS "m"
+      ON "m"."unit_id" = "u"."unit_id"
+    GROUP BY
+      "m"."unit_key",
+      "m"."group_id",
+      CASE
+        WHEN "u"."ds" < CAST('2026-01-02' AS DATE)
+        THEN CAST('2026-01-02' AS DATE)
+        ELSE "u"."ds"
+      END
+  ), "running" AS (
+    SELECT
+      "a"."group_id",
+      "a"."ds",
+      "a"."a0",
+      SUM("a"."a0") OVER (
+        PARTITION BY "a"."unit_key"
+        ORDER BY "a"."ds"
+        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+      ) AS "a0_total",
+      "a"."a1",
+      SUM("a"."a1") OVER (
+        PARTITION BY "a"."unit_key"
+        ORDER BY "a"."ds"
+        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+      ) AS "a1_total",
+      "a"."a2",
+      SUM("a"."a2") OVER (
+        PARTITION BY "a"."unit_key"
+        ORDER BY "a"."ds"
+        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+      ) AS "a2_total",
+      "a"."a3",
+      SUM("a"."a3") OVER (
+        PARTITION BY "a"."unit_key"
+        ORDER BY "a"."ds"
+        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+      ) AS "a3_total",
+      "a"."a4",
+      SUM("a"."a4") OVER (
+        PARTITION BY "a"."unit_key"
+        ORDER BY "a"."ds"
+        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+      ) AS "a4_total",
+      "a"."a5",
+      SUM("a"."a5") OVER (
+        PARTITION BY "a"."unit_key"
+        ORDER BY "a"."ds"
+        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+      ) AS "a5_total"
+    FROM "activity" AS "a"
+  ), "moments" AS (
+    SELECT
+      "r"."ds",
+      "r"."group_id",
+      SUM("r"."a0") AS "m0_daily",
+      SUM("r"."a0") AS "m0_move",
+      SUM(
+        CASE
+          WHEN (
+            "r"."a0" > CAST(0 AS DOUBLE)
+            AND NOT (
+              (
+                ISNAN("r"."a0") AND NOT CAST(0 AS DOUBLE) IS NULL
+              )
+            )
+          )
+          THEN CAST(1 AS DOUBLE)
+          ELSE CAST(0 AS DOUBLE)
+        END
+      ) AS "m1_daily",
+      SUM(
+        CASE
+          WHEN (
+            "r"."a0_total" > CAST(0 AS DOUBLE)
+            AND NOT (
+              (
+                ISNAN("r"."a0_total") AND NOT CAST(0 AS DOUBLE) IS NULL
+              )
+            )
+          )
+          THEN CAST(1 AS DOUBLE)
+          ELSE CAST(0 AS DOUBLE)
+        END - (
+          CASE
+            WHEN (
+              (
+                "r"."a0_total" - "r"."a0"
+              ) > CAST(0 AS DOUBLE)
+              AND NOT (
+                (
+                  ISNAN((
+                    "r"."a0_total" - "r"."a0"
+                  )) AND NOT CAST(0 AS DOUBLE) IS NULL
+                )
+              )
+            )
+            THEN CAST(1 AS DOUBLE)
+            ELSE CAST(0 AS DOUBLE)
+          END
+        )
+      ) AS "m1_move",
+      SUM(
+        CASE
+          WHEN (
+            "r"."a0" > CAST(0 AS DOUBLE)
+            AND NOT (
+              (
+                ISNAN("r"."a0") AND NOT CAST(0 AS DOUBLE) IS NULL
+              )
+            )
+          )
+          THEN CAST(1 AS DOUBLE)
+          ELSE CAST(0 AS DOUBLE)
+        END * CASE
+          WHEN (
+            "r"."a0" > CAST(0 AS DOUBLE)
+            AND NOT (
+              (
+                ISNAN("r"."a0") AND NOT CAST(0 AS DOUBLE) IS NULL
+              )
+            )
+          )
+          THEN CAST(1 AS DOUBLE)
+          ELSE CAST(0 AS DOUBLE)
+        END
+      ) AS "m2_daily",
+      SUM(
+        CASE
+          WHEN (
+            "r"."a0_total" > CAST(0 AS DOUBLE)
+            AND NOT (
+              (
+                ISNAN("r"."a0_total") AND NOT CAST(0 AS DOUBLE) IS NULL
+              )
+            )
+          )
+          THEN CAST(1 AS DOUBLE)
+          ELSE CAST(0 AS DOUBLE)
+        END * CASE
+          WHEN (
+            "r"."a0_total" > CAST(0 AS DOUBLE)
+            AND NOT (
+              (
+                ISNAN("r"."a0_total") AND NOT CAST(0 AS DOUBLE) IS NULL
+              )
+            )
+          )
+          THEN CAST(1 AS DOUBLE)
+          ELSE CAST(0 AS DOUBLE)
+        END - (
+          CASE
+            WHEN (
+              (
+                "r"."a0_total" - "r"."a0"
+              ) > CAST(0 AS DOUBLE)
+              AND NOT (
+                (
+                  ISNAN((
+                    "r"."a0_total" - "r"."a0"
+                  )) AND NOT CAST(0 AS DOUBLE) IS NULL
+                )
+              )
+            )
+            THEN CAST(1 AS DOUBLE)
+            ELSE CAST(0 AS DOUBLE)
+          END * CASE
+            WHEN (
+              (
+                "r"."a0_total" - "r"."a0"
+              ) > CAST(0 AS DOUBLE)
+              AND NOT (
+                (
+                  ISNAN((
+                    "r"."a0_total" - "r"."a0"
+                  )) AND NOT CAST(0 AS DOUBLE) IS NULL
+                )
+              )
+            )
+            THEN CAST(1 AS DOUBLE)
+            ELSE CAST(0 AS DOUBLE)
+          END
+        )
+      ) AS "m2_move",
+      SUM("r"."a0" * "r"."a0") AS "m3_daily",
+      SUM("r"."a0" * "r"."a0_total" + "r"."a0_total" * "r"."a0" - "r"."a0" * "r"."a0") AS "m3_move",
+      SUM("r"."a1") AS "m4_daily",
+      SUM("r"."a1") AS "m4_move",
+      SUM("r"."a1" * "r"."a1") AS "m5_daily",
+      SUM("r"."a1" * "r"."a1_total" + "r"."a1_total" * "r"."a1" - "r"."a1" * "r"."a1") AS "m5_move",
+      SUM("r"."a2") AS "m6_daily",
+      SUM("r"."a2") AS "m6_move",
+      SUM("r"."a2" * "r"."a2") AS "m7_daily",
+      SUM("r"."a2" * "r"."a2_total" + "r"."a2_total" * "r"."a2" - "r"."a2" * "r"."a2") AS "m7_move",
+      SUM("r"."a3") AS "m8_daily",
+      SUM("r"."a3") AS "m8_move",
+      SUM("r"."a3" * "r"."a3") AS "m9_daily",
+      SUM("r"."a3" * "r"."a3_total" + "r"."a3_total" * "r"."a3" - "r"."a3" * "r"."a3") AS "m9_move",
+      SUM("r"."a4") AS "m10_daily",
+      SUM("r"."a4") AS "m10_move",
+      SUM("r"."a4" * "r"."a2") AS "m11_daily",
+      SUM("r"."a4" * "r"."a2_total" + "r"."a4_total" * "r"."a2" - "r"."a4" * "r"."a2") AS "m11_move",
+      SUM("r"."a4" * "r"."a4") AS "m12_daily",
+      SUM("r"."a4" * "r"."a4_total" + "r"."a4_total" * "r"."a4" - "r"."a4" * "r"."a4") AS "m12_move",
+      SUM("r"."a5") AS "m13_daily",
+      SUM("r"."a5") AS "m13_move",
+      SUM("r"."a5" * "r"."a1") AS "m14_daily",
+      SUM("r"."a5" * "r"."a1_total" + "r"."a5_total" * "r"."a1" - "r"."a5" * "r"."a1") AS "m14_move",
+      SUM("r"."a5" * "r"."a5") AS "m15_daily",
+      SUM("r"."a5" * "r"."a5_total" + "r"."a5_total" * "r"."a5" - "r"."a5" * "r"."a5") AS "m15_move"
+    FROM "running" AS "r"
+    GROUP BY
+      "r"."ds",
+      "r"."group_id"
+  ), "leavers" AS (
+    SELECT
+      "f"."unit_id",
+      "f"."group_id",
+      CAST("f"."crossover_at" AS DATE) AS "leaves_ds"
+    FROM "statsig_staging"."first_exposures_123" AS "f"
+    WHERE
+      "f"."crossover"
+      AND TRUE
+      AND CAST("f"."crossover_at" AS DATE) > CAST('2026-01-03' AS DATE)
+  ), "leaver_activity" AS (
+    SELECT
+      "l"."unit_id",
+      "l"."group_id",
+      "l"."leaves_ds",
+      "u"."ds",
+      COALESCE("u"."a0", CAST(0 AS DOUBLE)) AS "a0",
+      COALESCE("u"."a1", CAST(0 AS DOUBLE)) AS "a1",
+      COALESCE("u"."a2", CAST(0 AS DOUBLE)) AS "a2",
+      COALESCE("u"."a3", CAST(0 AS DOUBLE)) AS "a3",
+      COALESCE("u"."a4", CAST(0 AS DOUBLE)) AS "a4",
+      COALESCE("u"."a5", CAST(0 AS DOUBLE)) AS "a5"
+    FROM (
+      SELECT
+        "b"."unit_id",
+        "b"."ds",
+        SUM("b"."a0") AS "a0",
+        SUM("b"."a1") AS "a1",
+        SUM("b"."a2") AS "a2",
+        SUM("b"."a3") AS "a3",
+        SUM("b"."a4") AS "a4",
+        SUM("b"."a5") AS "a5"
+      FROM (
+        SELECT
+          "u"."unit_id",
+          "u"."ds",
+          CAST("u"."count_59959d15" AS DOUBLE) AS "a0",
+          CAST(NULL AS DOUBLE) AS "a1",
+          CAST("u"."records_usd_ebe8be74" AS DOUBLE) AS "a2",
+          CAST(NULL AS DOUBLE) AS "a3",
+          CAST("u"."sum_usd_21961929" AS DOUBLE) AS "a4",
+          CAST("u"."sum_usd_6644efa2" AS DOUBLE) AS "a5"
+        FROM (
+          SELECT
+            "u"."unit_id",
+            "u"."ds",
+            "u"."count_59959d15",
+            "u"."records_usd_ebe8be74",
+            "u"."sum_usd_21961929",
+            "u"."sum_usd_6644efa2"
+          FROM "statsig_staging"."unit_day_metrics_123_events" AS "u"
+        ) AS "u"
+        UNION ALL
+        SELECT
+          "u"."unit_id",
+          "u"."ds",
+          CAST(NULL AS DOUBLE) AS "a0",
+          CAST("u"."count_b3dcc3bb" AS DOUBLE) AS "a1",
+          CAST(NULL AS DOUBLE) AS "a2",
+          CAST("u"."sum_seconds_402b9b31" AS DOUBLE) AS "a3",
+          CAST(NULL AS DOUBLE) AS "a4",
+          CAST(NULL AS DOUBLE) AS "a5"
+        FROM (
+          SELECT
+            "u"."unit_id",
+            "u"."ds",
+            "u"."count_b3dcc3bb",
+            "u"."sum_seconds_402b9b31"
+          FROM "statsig_staging"."unit_day_metrics_123_visits" AS "u"
+        ) AS "u"
+      ) AS "b"
+      GROUP BY
+        "b"."unit_id",
+        "b"."ds"
+    ) AS "u"
+    JOIN "leavers" AS "l"
+      ON "l"."unit_id" = "u"."unit_id" AND "u"."ds" < "l"."leaves_ds"
+  ), "leaver_running" AS (
+    SELECT
+      "a"."group_id",
+      "a"."ds",
+      COALESCE(
+        LEAD("a"."ds") OVER (PARTITION BY "a"."unit_id" ORDER BY "a"."ds"),
+        "a"."leaves_ds"
+      ) AS "until_ds",
+      "a"."a0",
+      SUM("a"."a0") OVER (
+        PARTITION BY "a"."unit_id"
+        ORDER BY "a"."ds"
+        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+      ) AS "a0_total",
+      "a"."a1",
+      SUM("a"."a1") OVER (
+        PARTITION BY "a"."unit_id"
+        ORDER BY "a"."ds"
+        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+      ) AS "a1_total",
+      "a"."a2",
+      SUM("a"."a2") OVER (
+        PARTITION BY "a"."unit_id"
+        ORDER BY "a"."ds"
+        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+      ) AS "a2_total",
+      "a"."a3",
+      SUM("a"."a3") OVER (
+        PARTITION BY "a"."unit_id"
+        ORDER BY "a"."ds"
+        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+      ) AS "a3_total",
+      "a"."a4",
+      SUM("a"."a4") OVER (
+        PARTITION BY "a"."unit_id"
+        ORDER BY "a"."ds"
+        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+      ) AS "a4_total",
+      "a"."a5",
+      SUM("a"."a5") OVER (
+        PARTITION BY "a"."unit_id"
+        ORDER BY "a"."ds"
+        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+      ) AS "a5_total"
+    FROM "leaver_activity" AS "a"
+  ), "leaver_moments" AS (
+    SELECT
+      "d"."ds",
+      "r"."group_id",
+      SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a0" END) AS "m0_daily",
+      SUM("r"."a0_total") AS "m0_standing",
+      SUM(
+        CASE
+          WHEN "d"."ds" = "r"."ds"
+          THEN CASE
+            WHEN (
+              "r"."a0" > CAST(0 AS DOUBLE)
+              AND NOT (
+                (
+                  ISNAN("r"."a0") AND NOT CAST(0 AS DOUBLE) IS NULL
+                )
+              )
+            )
+            THEN CAST(1 AS DOUBLE)
+            ELSE CAST(0 AS DOUBLE)
+          END
+        END
+      ) AS "m1_daily",
+      SUM(
+        CASE
+          WHEN (
+            "r"."a0_total" > CAST(0 AS DOUBLE)
+            AND NOT (
+              (
+                ISNAN("r"."a0_total") AND NOT CAST(0 AS DOUBLE) IS NULL
+              )
+            )
+          )
+          THEN CAST(1 AS DOUBLE)
+          ELSE CAST(0 AS DOUBLE)
+        END
+      ) AS "m1_standing",
+      SUM(
+        CASE
+          WHEN "d"."ds" = "r"."ds"
+          THEN CASE
+            WHEN (
+              "r"."a0" > CAST(0 AS DOUBLE)
+              AND NOT (
+                (
+                  ISNAN("r"."a0") AND NOT CAST(0 AS DOUBLE) IS NULL
+                )
+              )
+            )
+            THEN CAST(1 AS DOUBLE)
+            ELSE CAST(0 AS DOUBLE)
+          END * CASE
+            WHEN (
+              "r"."a0" > CAST(0 AS DOUBLE)
+              AND NOT (
+                (
+                  ISNAN("r"."a0") AND NOT CAST(0 AS DOUBLE) IS NULL
+                )
+              )
+            )
+            THEN CAST(1 AS DOUBLE)
+            ELSE CAST(0 AS DOUBLE)
+          END
+        END
+      ) AS "m2_daily",
+      SUM(
+        CASE
+          WHEN (
+            "r"."a0_total" > CAST(0 AS DOUBLE)
+            AND NOT (
+              (
+                ISNAN("r"."a0_total") AND NOT CAST(0 AS DOUBLE) IS NULL
+              )
+            )
+          )
+          THEN CAST(1 AS DOUBLE)
+          ELSE CAST(0 AS DOUBLE)
+        END * CASE
+          WHEN (
+            "r"."a0_total" > CAST(0 AS DOUBLE)
+            AND NOT (
+              (
+                ISNAN("r"."a0_total") AND NOT CAST(0 AS DOUBLE) IS NULL
+              )
+            )
+          )
+          THEN CAST(1 AS DOUBLE)
+          ELSE CAST(0 AS DOUBLE)
+        END
+      ) AS "m2_standing",
+      SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a0" * "r"."a0" END) AS "m3_daily",
+      SUM("r"."a0_total" * "r"."a0_total") AS "m3_standing",
+      SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a1" END) AS "m4_daily",
+      SUM("r"."a1_total") AS "m4_standing",
+      SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a1" * "r"."a1" END) AS "m5_daily",
+      SUM("r"."a1_total" * "r"."a1_total") AS "m5_standing",
+      SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a2" END) AS "m6_daily",
+      SUM("r"."a2_total") AS "m6_standing",
+      SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a2" * "r"."a2" END) AS "m7_daily",
+      SUM("r"."a2_total" * "r"."a2_total") AS "m7_standing",
+      SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a3" END) AS "m8_daily",
+      SUM("r"."a3_total") AS "m8_standing",
+      SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a3" * "r"."a3" END) AS "m9_daily",
+      SUM("r"."a3_total" * "r"."a3_total") AS "m9_standing",
+      SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a4" END) AS "m10_daily",
+      SUM("r"."a4_total") AS "m10_standing",
+      SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a4" * "r"."a2" END) AS "m11_daily",
+      SUM("r"."a4_total" * "r"."a2_total") AS "m11_standing",
+      SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a4" * "r"."a4" END) AS "m12_daily",
+      SUM("r"."a4_total" * "r"."a4_total") AS "m12_standing",
+      SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a5" END) AS "m13_daily",
+      SUM("r"."a5_total") AS "m13_standing",
+      SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a5" * "r"."a1" END) AS "m14_daily",
+      SUM("r"."a5_total" * "r"."a1_total") AS "m14_standing",
+      SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a5" * "r"."a5" END) AS "m15_daily",
+      SUM("r"."a5_total" * "r"."a5_total") AS "m15_standing"
+    FROM "leaver_running" AS "r"
+    JOIN (
+      SELECT
+        "d"."ds"
+      FROM (VALUES
+        (CAST('2026-01-01' AS DATE)),
+        (CAST('2026-01-02' AS DATE)),
+        (CAST('2026-01-03' AS DATE)),
+        (CAST('2026-01-04' AS DATE))) AS "d"("ds")
+    ) AS "d"
+      ON "d"."ds" >= "r"."ds" AND "d"."ds" < "r"."until_ds"
+    GROUP BY
+      "d"."ds",
+      "r"."group_id"
+  ), "series" AS (
+    SELECT
+      "s"."ds",
+      "s"."group_id",
+      "s"."cumulative_exposures" AS "units",
+      COALESCE("m"."m0_daily", CAST(0 AS DOUBLE)) + COALESCE("l"."m0_daily", CAST(0 AS DOUBLE)) AS "m0_daily",
+      SUM(COALESCE("m"."m0_move", CAST(0 AS DOUBLE))) OVER (
+        PARTITION BY "s"."group_id"
+        ORDER BY "s"."ds"
+        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+      ) + COALESCE("l"."m0_standing", CAST(0 AS DOUBLE)) AS "m0_cumulative",
+      COALESCE("m"."m1_daily", CAST(0 AS DOUBLE)) + COALESCE("l"."m1_daily", CAST(0 AS DOUBLE)) AS "m1_daily",
+      SUM(COALESCE("m"."m1_move", CAST(0 AS DOUBLE))) OVER (
+        PARTITION BY "s"."group_id"
+        ORDER BY "s"."ds"
+        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+      ) + COALESCE("l"."m1_standing", CAST(0 AS DOUBLE)) AS "m1_cumulative",
+      COALESCE("m"."m2_daily", CAST(0 AS DOUBLE)) + COALESCE("l"."m2_daily", CAST(0 AS DOUBLE)) AS "m2_daily",
+      SUM(COALESCE("m"."m2_move", CAST(0 AS DOUBLE))) OVER (
+        PARTITION BY "s"."group_id"
+        ORDER BY "s"."ds"
+        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+      ) + COALESCE("l"."m2_standing", CAST(0 AS DOUBLE)) AS "m2_cumulative",
+      COALESCE("m"."m3_daily", CAST(0 AS DOUBLE)) + COALESCE("l"."m3_daily", CAST(0 AS DOUBLE)) AS "m3_daily",
+      SUM(COALESCE("m"."m3_move", CAST(0 AS DOUBLE))) OVER (
+        PARTITION BY "s"."group_id"
+        ORDER BY "s"."ds"
+        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+      ) + COALESCE("l"."m3_standing", CAST(0 AS DOUBLE)) AS "m3_cumulative",
+      COALESCE("m"."m4_daily", CAST(0 AS DOUBLE)) + COALESCE("l"."m4_daily", CAST(0 AS DOUBLE)) AS "m4_daily",
+      SUM(COALESCE("m"."m4_move", CAST(0 AS DOUBLE))) OVER (
+        PARTITION BY "s"."group_id"
+        ORDER BY "s"."ds"
+        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+      ) + COALESCE("l"."m4_standing", CAST(0 AS DOUBLE)) AS "m4_cumulative",
+      COALESCE("m"."m5_daily", CAST(0 AS DOUBLE)) + COALESCE("l"."m5_daily", CAST(0 AS DOUBLE)) AS "m5_daily",
+      SUM(COALESCE("m"."m5_move", CAST(0 AS DOUBLE))) OVER (
+        PARTITION BY "s"."group_id"
+        ORDER BY "s"."ds"
+        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+      ) + COALESCE("l"."m5_standing", CAST(0 AS DOUBLE)) AS "m5_cumulative",
+      COALESCE("m"."m6_daily", CAST(0 AS DOUBLE)) + COALESCE("l"."m6_daily", CAST(0 AS DOUBLE)) AS "m6_daily",
+      SUM(COALESCE("m"."m6_move", CAST(0 AS DOUBLE))) OVER (
+        PARTITION BY "s"."group_id"
+        ORDER BY "s"."ds"
+        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+      ) + COALESCE("l"."m6_standing", CAST(0 AS DOUBLE)) AS "m6_cumulative",
+      COALESCE("m"."m7_daily", CAST(0 AS DOUBLE)) + COALESCE("l"."m7_daily", CAST(0 AS DOUBLE)) AS "m7_daily",
+      SUM(COALESCE("m"."m7_move", CAST(0 AS DOUBLE))) OVER (
+        PARTITION BY "s"."group_id"
+        ORDER BY "s"."ds"
+        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+      ) + COALESCE("l"."m7_standing", CAST(0 AS DOUBLE)) AS "m7_cumulative",
+      COALESCE("m"."m8_daily", CAST(0 AS DOUBLE)) + COALESCE("l"."m8_daily", CAST(0 AS DOUBLE)) AS "m8_daily",
+      SUM(COALESCE("m"."m8_move", CAST(0 AS DOUBLE))) OVER (
+        PARTITION BY "s"."group_id"
+        ORDER BY "s"."ds"
+        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+      ) + COALESCE("l"."m8_standing", CAST(0 AS DOUBLE)) AS "m8_cumulative",
+      COALESCE("m"."m9_daily", CAST(0 AS DOUBLE)) + COALESCE("l"."m9_daily", CAST(0 AS DOUBLE)) AS "m9_daily",
+      SUM(COALESCE("m"."m9_move", CAST(0 AS DOUBLE))) OVER (
+        PARTITION BY "s"."group_id"
+        ORDER BY "s"."ds"
+        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+      ) + COALESCE("l"."m9_standing", CAST(0 AS DOUBLE)) AS "m9_cumulative",
+      COALESCE("m"."m10_daily", CAST(0 AS DOUBLE)) + COALESCE("l"."m10_daily", CAST(0 AS DOUBLE)) AS "m10_daily",
+      SUM(COALESCE("m"."m10_move", CAST(0 AS DOUBLE))) OVER (
+        PARTITION BY "s"."group_id"
+        ORDER BY "s"."ds"
+        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+      ) + COALESCE("l"."m10_standing", CAST(0 AS DOUBLE)) AS "m10_cumulative",
+      COALESCE("m"."m11_daily", CAST(0 AS DOUBLE)) + COALESCE("l"."m11_daily", CAST(0 AS DOUBLE)) AS "m11_daily",
+      SUM(COALESCE("m"."m11_move", CAST(0 AS DOUBLE))) OVER (
+        PARTITION BY "s"."group_id"
+        ORDER BY "s"."ds"
+        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+      ) + COALESCE("l"."m11_standing", CAST(0 AS DOUBLE)) AS "m11_cumulative",
+      COALESCE("m"."m12_daily", CAST(0 AS DOUBLE)) + COALESCE("l"."m12_daily", CAST(0 AS DOUBLE)) AS "m12_daily",
+      SUM(COALESCE("m"."m12_move", CAST(0 AS DOUBLE))) OVER (
+        PARTITION BY "s"."group_id"
+        ORDER BY "s"."ds"
+        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+      ) + COALESCE("l"."m12_standing", CAST(0 AS DOUBLE)) AS "m12_cumulative",
+      COALESCE("m"."m13_daily", CAST(0 AS DOUBLE)) + COALESCE("l"."m13_daily", CAST(0 AS DOUBLE)) AS "m13_daily",
+      SUM(COALESCE("m"."m13_move", CAST(0 AS DOUBLE))) OVER (
+        PARTITION BY "s"."group_id"
+        ORDER BY "s"."ds"
+        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+      ) + COALESCE("l"."m13_standing", CAST(0 AS DOUBLE)) AS "m13_cumulative",
+      COALESCE("m"."m14_daily", CAST(0 AS DOUBLE)) + COALESCE("l"."m14_daily", CAST(0 AS DOUBLE)) AS "m14_daily",
+      SUM(COALESCE("m"."m14_move", CAST(0 AS DOUBLE))) OVER (
+        PARTITION BY "s"."group_id"
+        ORDER BY "s"."ds"
+        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+      ) + COALESCE("l"."m14_standing", CAST(0 AS DOUBLE)) AS "m14_cumulative",
+      COALESCE("m"."m15_daily", CAST(0 AS DOUBLE)) + COALESCE("l"."m15_daily", CAST(0 AS DOUBLE)) AS "m15_daily",
+      SUM(COALESCE("m"."m15_move", CAST(0 AS DOUBLE))) OVER (
+        PARTITION BY "s"."group_id"
+        ORDER BY "s"."ds"
+        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+      ) + COALESCE("l"."m15_standing", CAST(0 AS DOUBLE)) AS "m15_cumulative"
+    FROM "statsig_staging"."exposures_summary_123" AS "s"
+    LEFT JOIN "moments" AS "m"
+      ON "m"."ds" = "s"."ds" AND "m"."group_id" = "s"."group_id"
+    LEFT JOIN "leaver_moments" AS "l"
+      ON "l"."ds" = "s"."ds" AND "l"."group_id" = "s"."group_id"
+  )
+  SELECT
+    "k"."rollup",
+    "t"."ds",
+    CAST(NULL AS BIGINT) AS "day_index",
+    "k"."metric",
+    CAST(NULL AS TEXT) AS "dimension",
+    CAST(NULL AS TEXT) AS "dimension_value",
+    "t"."group_id",
+    "t"."units",
+    CASE
+      WHEN "k"."number" = 0
+      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m0_daily" ELSE "t"."m0_cumulative" END
+      WHEN "k"."number" = 1
+      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m13_daily" ELSE "t"."m13_cumulative" END
+      WHEN "k"."number" = 2
+      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m10_daily" ELSE "t"."m10_cumulative" END
+      WHEN "k"."number" = 3
+      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m1_daily" ELSE "t"."m1_cumulative" END
+      WHEN "k"."number" = 4
+      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m13_daily" ELSE "t"."m13_cumulative" END
+      WHEN "k"."number" = 5
+      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m8_daily" ELSE "t"."m8_cumulative" END
+    END AS "total",
+    CASE
+      WHEN "k"."number" = 0
+      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m3_daily" ELSE "t"."m3_cumulative" END
+      WHEN "k"."number" = 1
+      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m15_daily" ELSE "t"."m15_cumulative" END
+      WHEN "k"."number" = 2
+      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m12_daily" ELSE "t"."m12_cumulative" END
+      WHEN "k"."number" = 3
+      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m2_daily" ELSE "t"."m2_cumulative" END
+      WHEN "k"."number" = 4
+      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m15_daily" ELSE "t"."m15_cumulative" END
+      WHEN "k"."number" = 5
+      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m9_daily" ELSE "t"."m9_cumulative" END
+    END AS "total_squares",
+    CASE
+      WHEN "k"."number" = 0
+      THEN CAST("t"."units" AS DOUBLE)
+      WHEN "k"."number" = 1
+      THEN CAST("t"."units" AS DOUBLE)
+      WHEN "k"."number" = 2
+      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m6_daily" ELSE "t"."m6_cumulative" END
+      WHEN "k"."number" = 3
+      THEN CAST("t"."units" AS DOUBLE)
+      WHEN "k"."number" = 4
+      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m4_daily" ELSE "t"."m4_cumulative" END
+      WHEN "k"."number" = 5
+      THEN CAST("t"."units" AS DOUBLE)
+    END AS "divisor",
+    CASE
+      WHEN "k"."number" = 2
+      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m6_daily" ELSE "t"."m6_cumulative" END
+      WHEN "k"."number" = 4
+      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m4_daily" ELSE "t"."m4_cumulative" END
+    END AS "denominator_total",
+    CASE
+      WHEN "k"."number" = 2
+      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m7_daily" ELSE "t"."m7_cumulative" END
+      WHEN "k"."number" = 4
+      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m5_daily" ELSE "t"."m5_cumulative" END
+    END AS "denominator_total_squares",
+    CASE
+      WHEN "k"."number" = 2
+      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m11_daily" ELSE "t"."m11_cumulative" END
+      WHEN "k"."number" = 4
+      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m14_daily" ELSE "t"."m14_cumulative" END
+    END AS "numerator_denominator_product",
+    CAST(NULL AS DOUBLE) AS "covariate_total",
+    CAST(NULL AS DOUBLE) AS "covariate_total_squares",
+    CAST(NULL AS DOUBLE) AS "covariate_product",
+    CAST(NULL AS DOUBLE) AS "denominator_covariate_total",
+    CAST(NULL AS DOUBLE) AS "denominator_covariate_total_squares",
+    CAST(NULL AS DOUBLE) AS "numerator_denominator_covariate_product",
+    CAST(NULL AS DOUBLE) AS "denominator_covariate_product",
+    CAST(NULL AS DOUBLE) AS "denominator_denominator_covariate_product",
+    CAST(NULL AS DOUBLE) AS "covariates_product"
+  FROM "series" AS "t"
+  CROSS JOIN (
+    SELECT
+      "k"."rollup",
+      "k"."metric",
+      "k"."number"
+    FROM (VALUES
+      ('daily', 'purchases', 0),
+      ('daily', 'revenue', 1),
+      ('daily', 'order_value', 2),
+      ('daily', 'purchasers', 3),
+      ('daily', 'revenue_per_visit', 4),
+      ('daily', 'seconds', 5),
+      ('cumulative', 'purchases', 0),
+      ('cumulative', 'revenue', 1),
+      ('cumulative', 'order_value', 2),
+      ('cumulative', 'purchasers', 3),
+      ('cumulative', 'revenue_per_visit', 4),
+      ('cumulative', 'seconds', 5)) AS "k"("rollup", "metric", "number")
+  ) AS "k"
+) AS "z"
 WHERE
   "z"."ds" >= CAST('2026-01-03' AS DATE)
   OR NOT "z"."group_id" IN (
@@ -1594,6 +1641,7 @@ WHERE
       "p"."group_id"
     FROM "statsig_staging"."results_123" FOR VERSION AS OF 10 AS "p"
   )
+  OR "z"."ds" IS NULL
 UNION ALL
 SELECT
   "p"."experiment_id",
@@ -1611,7 +1659,16 @@ SELECT
   "p"."variance",
   "p"."denominator_total",
   "p"."denominator_total_squares",
-  "p"."numerator_denominator_product"
+  "p"."numerator_denominator_product",
+  "p"."covariate_total",
+  "p"."covariate_total_squares",
+  "p"."covariate_product",
+  "p"."denominator_covariate_total",
+  "p"."denominator_covariate_total_squares",
+  "p"."numerator_denominator_covariate_product",
+  "p"."denominator_covariate_product",
+  "p"."denominator_denominator_covariate_product",
+  "p"."covariates_product"
 FROM "statsig_staging"."results_123" FOR VERSION AS OF 10 AS "p"
 WHERE
   "p"."ds" < CAST('2026-01-03' AS DATE)

@@ -415,188 +415,14 @@ GROUP BY
   "u"."unit_id";
 
 -- results: CreateTable results_123
-WITH "members" AS (
-  SELECT
-    "f"."unit_id",
-    "f"."group_id",
-    ROW_NUMBER() OVER () AS "unit_key"
-  FROM "statsig_staging"."first_exposures_123" AS "f"
-  WHERE
-    NOT (
-      "f"."crossover" AND TRUE
-    )
-), "activity" AS (
-  SELECT
-    "m"."unit_key",
-    "m"."group_id",
-    "u"."ds",
-    COALESCE("u"."a0", CAST(0 AS DOUBLE)) AS "a0"
-  FROM (
-    SELECT
-      "u"."unit_id",
-      "u"."ds",
-      CAST("u"."count_59959d15" AS DOUBLE) AS "a0"
-    FROM (
-      SELECT
-        "u"."unit_id",
-        "u"."ds",
-        "u"."count_59959d15"
-      FROM "statsig_staging"."unit_day_metrics_123_events" AS "u"
-    ) AS "u"
-  ) AS "u"
-  JOIN "members" AS "m"
-    ON "m"."unit_id" = "u"."unit_id"
-), "running" AS (
-  SELECT
-    "a"."group_id",
-    "a"."ds",
-    "a"."a0",
-    SUM("a"."a0") OVER (
-      PARTITION BY "a"."unit_key"
-      ORDER BY "a"."ds"
-      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    ) AS "a0_total"
-  FROM "activity" AS "a"
-), "moments" AS (
-  SELECT
-    "r"."ds",
-    "r"."group_id",
-    SUM("r"."a0") AS "m0_daily",
-    SUM("r"."a0") AS "m0_move",
-    SUM("r"."a0" * "r"."a0") AS "m1_daily",
-    SUM("r"."a0" * "r"."a0_total" + "r"."a0_total" * "r"."a0" - "r"."a0" * "r"."a0") AS "m1_move"
-  FROM "running" AS "r"
-  GROUP BY
-    "r"."ds",
-    "r"."group_id"
-), "leavers" AS (
-  SELECT
-    "f"."unit_id",
-    "f"."group_id",
-    CAST("f"."crossover_at" AS DATE) AS "leaves_ds"
-  FROM "statsig_staging"."first_exposures_123" AS "f"
-  WHERE
-    "f"."crossover"
-    AND TRUE
-    AND CAST("f"."crossover_at" AS DATE) > CAST('2026-01-01' AS DATE)
-), "leaver_activity" AS (
-  SELECT
-    "l"."unit_id",
-    "l"."group_id",
-    "l"."leaves_ds",
-    "u"."ds",
-    COALESCE("u"."a0", CAST(0 AS DOUBLE)) AS "a0"
-  FROM (
-    SELECT
-      "u"."unit_id",
-      "u"."ds",
-      CAST("u"."count_59959d15" AS DOUBLE) AS "a0"
-    FROM (
-      SELECT
-        "u"."unit_id",
-        "u"."ds",
-        "u"."count_59959d15"
-      FROM "statsig_staging"."unit_day_metrics_123_events" AS "u"
-    ) AS "u"
-  ) AS "u"
-  JOIN "leavers" AS "l"
-    ON "l"."unit_id" = "u"."unit_id" AND "u"."ds" < "l"."leaves_ds"
-), "leaver_running" AS (
-  SELECT
-    "a"."group_id",
-    "a"."ds",
-    COALESCE(
-      LEAD("a"."ds") OVER (PARTITION BY "a"."unit_id" ORDER BY "a"."ds"),
-      "a"."leaves_ds"
-    ) AS "until_ds",
-    "a"."a0",
-    SUM("a"."a0") OVER (
-      PARTITION BY "a"."unit_id"
-      ORDER BY "a"."ds"
-      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    ) AS "a0_total"
-  FROM "leaver_activity" AS "a"
-), "leaver_moments" AS (
-  SELECT
-    "d"."ds",
-    "r"."group_id",
-    SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a0" END) AS "m0_daily",
-    SUM("r"."a0_total") AS "m0_standing",
-    SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a0" * "r"."a0" END) AS "m1_daily",
-    SUM("r"."a0_total" * "r"."a0_total") AS "m1_standing"
-  FROM "leaver_running" AS "r"
-  JOIN (
-    SELECT
-      "d"."ds"
-    FROM (VALUES
-      (CAST('2026-01-01' AS DATE)),
-      (CAST('2026-01-02' AS DATE)),
-      (CAST('2026-01-03' AS DATE))) AS "d"("ds")
-  ) AS "d"
-    ON "d"."ds" >= "r"."ds" AND "d"."ds" < "r"."until_ds"
-  GROUP BY
-    "d"."ds",
-    "r"."group_id"
-), "series" AS (
-  SELECT
-    "s"."ds",
-    "s"."group_id",
-    "s"."cumulative_exposures" AS "units",
-    COALESCE("m"."m0_daily", CAST(0 AS DOUBLE)) + COALESCE("l"."m0_daily", CAST(0 AS DOUBLE)) AS "m0_daily",
-    SUM(COALESCE("m"."m0_move", CAST(0 AS DOUBLE))) OVER (
-      PARTITION BY "s"."group_id"
-      ORDER BY "s"."ds"
-      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    ) + COALESCE("l"."m0_standing", CAST(0 AS DOUBLE)) AS "m0_cumulative",
-    COALESCE("m"."m1_daily", CAST(0 AS DOUBLE)) + COALESCE("l"."m1_daily", CAST(0 AS DOUBLE)) AS "m1_daily",
-    SUM(COALESCE("m"."m1_move", CAST(0 AS DOUBLE))) OVER (
-      PARTITION BY "s"."group_id"
-      ORDER BY "s"."ds"
-      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    ) + COALESCE("l"."m1_standing", CAST(0 AS DOUBLE)) AS "m1_cumulative"
-  FROM "statsig_staging"."exposures_summary_123" AS "s"
-  LEFT JOIN "moments" AS "m"
-    ON "m"."ds" = "s"."ds" AND "m"."group_id" = "s"."group_id"
-  LEFT JOIN "leaver_moments" AS "l"
-    ON "l"."ds" = "s"."ds" AND "l"."group_id" = "s"."group_id"
-), "statistics" AS (
-  SELECT
-    "k"."rollup",
-    "t"."ds",
-    "k"."metric",
-    "t"."group_id",
-    "t"."units",
-    CASE
-      WHEN "k"."number" = 0
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m0_daily" ELSE "t"."m0_cumulative" END
-    END AS "total",
-    CASE
-      WHEN "k"."number" = 0
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m1_daily" ELSE "t"."m1_cumulative" END
-    END AS "total_squares",
-    CASE WHEN "k"."number" = 0 THEN CAST("t"."units" AS DOUBLE) END AS "divisor",
-    CAST(NULL AS DOUBLE) AS "denominator_total",
-    CAST(NULL AS DOUBLE) AS "denominator_total_squares",
-    CAST(NULL AS DOUBLE) AS "numerator_denominator_product"
-  FROM "series" AS "t"
-  CROSS JOIN (
-    SELECT
-      "k"."rollup",
-      "k"."metric",
-      "k"."number"
-    FROM (VALUES
-      ('daily', 'purchases', 0),
-      ('cumulative', 'purchases', 0)) AS "k"("rollup", "metric", "number")
-  ) AS "k"
-)
 SELECT
   '123' AS "experiment_id",
   "z"."rollup",
   "z"."ds",
-  CAST(NULL AS BIGINT) AS "day_index",
+  "z"."day_index",
   "z"."metric",
-  CAST(NULL AS TEXT) AS "dimension",
-  CAST(NULL AS TEXT) AS "dimension_value",
+  "z"."dimension",
+  "z"."dimension_value",
   "z"."group_id",
   "z"."units",
   CASE WHEN ISFINITE("z"."total") THEN "z"."total" END AS "total",
@@ -653,5 +479,218 @@ SELECT
   CASE
     WHEN ISFINITE("z"."numerator_denominator_product")
     THEN "z"."numerator_denominator_product"
-  END AS "numerator_denominator_product"
-FROM "statistics" AS "z";
+  END AS "numerator_denominator_product",
+  CASE WHEN ISFINITE("z"."covariate_total") THEN "z"."covariate_total" END AS "covariate_total",
+  CASE
+    WHEN ISFINITE("z"."covariate_total_squares")
+    THEN "z"."covariate_total_squares"
+  END AS "covariate_total_squares",
+  CASE WHEN ISFINITE("z"."covariate_product") THEN "z"."covariate_product" END AS "covariate_product",
+  CASE
+    WHEN ISFINITE("z"."denominator_covariate_total")
+    THEN "z"."denominator_covariate_total"
+  END AS "denominator_covariate_total",
+  CASE
+    WHEN ISFINITE("z"."denominator_covariate_total_squares")
+    THEN "z"."denominator_covariate_total_squares"
+  END AS "denominator_covariate_total_squares",
+  CASE
+    WHEN ISFINITE("z"."numerator_denominator_covariate_product")
+    THEN "z"."numerator_denominator_covariate_product"
+  END AS "numerator_denominator_covariate_product",
+  CASE
+    WHEN ISFINITE("z"."denominator_covariate_product")
+    THEN "z"."denominator_covariate_product"
+  END AS "denominator_covariate_product",
+  CASE
+    WHEN ISFINITE("z"."denominator_denominator_covariate_product")
+    THEN "z"."denominator_denominator_covariate_product"
+  END AS "denominator_denominator_covariate_product",
+  CASE WHEN ISFINITE("z"."covariates_product") THEN "z"."covariates_product" END AS "covariates_product"
+FROM (
+  WITH "members" AS (
+    SELECT
+      "f"."unit_id",
+      "f"."group_id",
+      ROW_NUMBER() OVER () AS "unit_key"
+    FROM "statsig_staging"."first_exposures_123" AS "f"
+    WHERE
+      NOT (
+        "f"."crossover" AND TRUE
+      )
+  ), "activity" AS (
+    SELECT
+      "m"."unit_key",
+      "m"."group_id",
+      "u"."ds",
+      COALESCE("u"."a0", CAST(0 AS DOUBLE)) AS "a0"
+    FROM (
+      SELECT
+        "u"."unit_id",
+        "u"."ds",
+        CAST("u"."count_59959d15" AS DOUBLE) AS "a0"
+      FROM (
+        SELECT
+          "u"."unit_id",
+          "u"."ds",
+          "u"."count_59959d15"
+        FROM "statsig_staging"."unit_day_metrics_123_events" AS "u"
+      ) AS "u"
+    ) AS "u"
+    JOIN "members" AS "m"
+      ON "m"."unit_id" = "u"."unit_id"
+  ), "running" AS (
+    SELECT
+      "a"."group_id",
+      "a"."ds",
+      "a"."a0",
+      SUM("a"."a0") OVER (
+        PARTITION BY "a"."unit_key"
+        ORDER BY "a"."ds"
+        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+      ) AS "a0_total"
+    FROM "activity" AS "a"
+  ), "moments" AS (
+    SELECT
+      "r"."ds",
+      "r"."group_id",
+      SUM("r"."a0") AS "m0_daily",
+      SUM("r"."a0") AS "m0_move",
+      SUM("r"."a0" * "r"."a0") AS "m1_daily",
+      SUM("r"."a0" * "r"."a0_total" + "r"."a0_total" * "r"."a0" - "r"."a0" * "r"."a0") AS "m1_move"
+    FROM "running" AS "r"
+    GROUP BY
+      "r"."ds",
+      "r"."group_id"
+  ), "leavers" AS (
+    SELECT
+      "f"."unit_id",
+      "f"."group_id",
+      CAST("f"."crossover_at" AS DATE) AS "leaves_ds"
+    FROM "statsig_staging"."first_exposures_123" AS "f"
+    WHERE
+      "f"."crossover"
+      AND TRUE
+      AND CAST("f"."crossover_at" AS DATE) > CAST('2026-01-01' AS DATE)
+  ), "leaver_activity" AS (
+    SELECT
+      "l"."unit_id",
+      "l"."group_id",
+      "l"."leaves_ds",
+      "u"."ds",
+      COALESCE("u"."a0", CAST(0 AS DOUBLE)) AS "a0"
+    FROM (
+      SELECT
+        "u"."unit_id",
+        "u"."ds",
+        CAST("u"."count_59959d15" AS DOUBLE) AS "a0"
+      FROM (
+        SELECT
+          "u"."unit_id",
+          "u"."ds",
+          "u"."count_59959d15"
+        FROM "statsig_staging"."unit_day_metrics_123_events" AS "u"
+      ) AS "u"
+    ) AS "u"
+    JOIN "leavers" AS "l"
+      ON "l"."unit_id" = "u"."unit_id" AND "u"."ds" < "l"."leaves_ds"
+  ), "leaver_running" AS (
+    SELECT
+      "a"."group_id",
+      "a"."ds",
+      COALESCE(
+        LEAD("a"."ds") OVER (PARTITION BY "a"."unit_id" ORDER BY "a"."ds"),
+        "a"."leaves_ds"
+      ) AS "until_ds",
+      "a"."a0",
+      SUM("a"."a0") OVER (
+        PARTITION BY "a"."unit_id"
+        ORDER BY "a"."ds"
+        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+      ) AS "a0_total"
+    FROM "leaver_activity" AS "a"
+  ), "leaver_moments" AS (
+    SELECT
+      "d"."ds",
+      "r"."group_id",
+      SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a0" END) AS "m0_daily",
+      SUM("r"."a0_total") AS "m0_standing",
+      SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a0" * "r"."a0" END) AS "m1_daily",
+      SUM("r"."a0_total" * "r"."a0_total") AS "m1_standing"
+    FROM "leaver_running" AS "r"
+    JOIN (
+      SELECT
+        "d"."ds"
+      FROM (VALUES
+        (CAST('2026-01-01' AS DATE)),
+        (CAST('2026-01-02' AS DATE)),
+        (CAST('2026-01-03' AS DATE))) AS "d"("ds")
+    ) AS "d"
+      ON "d"."ds" >= "r"."ds" AND "d"."ds" < "r"."until_ds"
+    GROUP BY
+      "d"."ds",
+      "r"."group_id"
+  ), "series" AS (
+    SELECT
+      "s"."ds",
+      "s"."group_id",
+      "s"."cumulative_exposures" AS "units",
+      COALESCE("m"."m0_daily", CAST(0 AS DOUBLE)) + COALESCE("l"."m0_daily", CAST(0 AS DOUBLE)) AS "m0_daily",
+      SUM(COALESCE("m"."m0_move", CAST(0 AS DOUBLE))) OVER (
+        PARTITION BY "s"."group_id"
+        ORDER BY "s"."ds"
+        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+      ) + COALESCE("l"."m0_standing", CAST(0 AS DOUBLE)) AS "m0_cumulative",
+      COALESCE("m"."m1_daily", CAST(0 AS DOUBLE)) + COALESCE("l"."m1_daily", CAST(0 AS DOUBLE)) AS "m1_daily",
+      SUM(COALESCE("m"."m1_move", CAST(0 AS DOUBLE))) OVER (
+        PARTITION BY "s"."group_id"
+        ORDER BY "s"."ds"
+        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+      ) + COALESCE("l"."m1_standing", CAST(0 AS DOUBLE)) AS "m1_cumulative"
+    FROM "statsig_staging"."exposures_summary_123" AS "s"
+    LEFT JOIN "moments" AS "m"
+      ON "m"."ds" = "s"."ds" AND "m"."group_id" = "s"."group_id"
+    LEFT JOIN "leaver_moments" AS "l"
+      ON "l"."ds" = "s"."ds" AND "l"."group_id" = "s"."group_id"
+  )
+  SELECT
+    "k"."rollup",
+    "t"."ds",
+    CAST(NULL AS BIGINT) AS "day_index",
+    "k"."metric",
+    CAST(NULL AS TEXT) AS "dimension",
+    CAST(NULL AS TEXT) AS "dimension_value",
+    "t"."group_id",
+    "t"."units",
+    CASE
+      WHEN "k"."number" = 0
+      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m0_daily" ELSE "t"."m0_cumulative" END
+    END AS "total",
+    CASE
+      WHEN "k"."number" = 0
+      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m1_daily" ELSE "t"."m1_cumulative" END
+    END AS "total_squares",
+    CASE WHEN "k"."number" = 0 THEN CAST("t"."units" AS DOUBLE) END AS "divisor",
+    CAST(NULL AS DOUBLE) AS "denominator_total",
+    CAST(NULL AS DOUBLE) AS "denominator_total_squares",
+    CAST(NULL AS DOUBLE) AS "numerator_denominator_product",
+    CAST(NULL AS DOUBLE) AS "covariate_total",
+    CAST(NULL AS DOUBLE) AS "covariate_total_squares",
+    CAST(NULL AS DOUBLE) AS "covariate_product",
+    CAST(NULL AS DOUBLE) AS "denominator_covariate_total",
+    CAST(NULL AS DOUBLE) AS "denominator_covariate_total_squares",
+    CAST(NULL AS DOUBLE) AS "numerator_denominator_covariate_product",
+    CAST(NULL AS DOUBLE) AS "denominator_covariate_product",
+    CAST(NULL AS DOUBLE) AS "denominator_denominator_covariate_product",
+    CAST(NULL AS DOUBLE) AS "covariates_product"
+  FROM "series" AS "t"
+  CROSS JOIN (
+    SELECT
+      "k"."rollup",
+      "k"."metric",
+      "k"."number"
+    FROM (VALUES
+      ('daily', 'purchases', 0),
+      ('cumulative', 'purchases', 0)) AS "k"("rollup", "metric", "number")
+  ) AS "k"
+) AS "z";

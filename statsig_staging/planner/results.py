@@ -1,0 +1,157 @@
+"""Steps of the results: sufficient statistics by rollup, day, metric and group."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+from statsig_staging import templates
+from statsig_staging.plan import Batch, CreateTable, Replace, Step
+from statsig_staging.planner import carried, direct, tables
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from datetime import date
+
+    from statsig_staging.config import AssignmentSource, Experiment
+    from statsig_staging.plan import Table
+    from statsig_staging.planner.unit_totals import UnitTotals
+    from statsig_staging.terms import Clock, Statistic
+
+METRICS_PER_STATEMENT = 30
+"""So many metrics share a statement: one of a hundred takes longer than four of thirty (a trial: twice)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Results:
+    """What the results of an experiment are computed from.
+
+    Attributes:
+        experiment: The experiment.
+        source: Its assignment source.
+        database: The staging database.
+        statistics: Its metrics.
+        totals: Their aggregates by unit and day, source by source.
+        days: Every day of the results.
+        since: The first day that anything has touched; rows of earlier days are kept.
+        published: Snapshot of the published results; None where no row is kept.
+        dated: The sources whose rows are only dates.
+    """
+
+    experiment: Experiment
+    source: AssignmentSource
+    database: str
+    statistics: Sequence[Statistic]
+    totals: Sequence[UnitTotals]
+    days: Sequence[date]
+    since: date
+    published: int | None = None
+    dated: Collection[str] = ()
+
+    @property
+    def keeps(self) -> bool:
+        """Whether rows of earlier days are kept."""
+        return self.published is not None and self.since > self.days[0]
+
+    @property
+    def carries(self) -> bool:
+        """Whether the days up to some day come as totals already."""
+        return all(source.carried is not None for source in self.totals)
+
+    def node(self, table: Table, snapshot_id: int | None = None) -> exp.Table:
+        """Return a staging table as something to select from."""
+        return tables.node(self.database, table, snapshot_id)
+
+
+def results_step(wanted: Results, needs: Iterable[str], *, full: bool) -> Step:
+    """Return the step that brings ``results`` up to date."""
+    target = tables.results(wanted.experiment.id)
+    batches = tuple(Batch(select=select) for select in selects(wanted))
+    reason = "every day"
+    if wanted.keeps:
+        reason = f"days from {wanted.since} on; earlier rows are kept"
+    return Step(
+        name="results",
+        reason=reason,
+        action=CreateTable(target=target, batches=batches)
+        if full
+        else Replace(target=target, batches=batches),
+        needs=tuple(needs),
+    )
+
+
+def selects(wanted: Results) -> tuple[exp.Query, ...]:
+    """Return the queries that together are ``results``: groups of metrics that are computed alike."""
+    computed = [_finished(wanted, query) for query in _statistics(wanted)]
+    if not computed:
+        return (_no_rows(tables.results(wanted.experiment.id)),)
+    if wanted.keeps:
+        computed[0] = exp.union(computed[0], _kept(wanted), distinct=False, copy=False)
+    return tuple(computed)
+
+
+def _statistics(wanted: Results) -> Iterator[exp.Query]:
+    rollups = wanted.experiment.rollups
+    together = [rollup for rollup in carried.ROLLUPS if rollup in rollups]
+    moving = [each for each in wanted.statistics if carried.is_carried(each)]
+    if together:
+        for group in _groups(moving):
+            yield carried.statistics(wanted, group, together)
+    for rollup in rollups:
+        own = [each for each in wanted.statistics if rollup not in together or each not in moving]
+        for group in _groups(own):
+            yield direct.statistics(wanted, group, rollup)
+
+
+def _groups(statistics: Iterable[Statistic]) -> Iterator[tuple[Statistic, ...]]:
+    """Return metrics that one statement computes: of one clock and reach, and of few sources."""
+    alike: dict[tuple[Clock, int], list[Statistic]] = {}
+    for each in sorted(statistics, key=_by_sources):
+        alike.setdefault((each.clock, direct.reach(each)), []).append(each)
+    for group in alike.values():
+        for first in range(0, len(group), METRICS_PER_STATEMENT):
+            yield tuple(group[first : first + METRICS_PER_STATEMENT])
+
+
+def _by_sources(statistic: Statistic) -> tuple[str, ...]:
+    return tuple(sorted({aggregate.source for aggregate in statistic.aggregates}))
+
+
+def _finished(wanted: Results, statistics: exp.Query) -> exp.Query:
+    """Return the rows of ``results`` of some statistics; of days before the first touched, those of new groups."""
+    query = templates.bind(
+        "results",
+        tables={"statistics": statistics},
+        values={"experiment_id": wanted.experiment.id},
+    )
+    if not wanted.keeps:
+        return query
+    known = templates.bind("groups_published", tables={"published_results": _published(wanted)})
+    day = exp.column("ds", "z")
+    recent = exp.GTE(this=day, expression=templates.literal(wanted.since))
+    unknown = exp.not_(exp.In(this=exp.column("group_id", "z"), query=known.subquery()))
+    dateless = exp.Is(this=day.copy(), expression=exp.Null())
+    return query.where(exp.or_(recent, unknown, dateless), copy=False)
+
+
+def _published(wanted: Results) -> exp.Table:
+    return wanted.node(tables.results(wanted.experiment.id), wanted.published)
+
+
+def _kept(wanted: Results) -> exp.Query:
+    summary = wanted.node(tables.exposures_summary(wanted.experiment.id))
+    return templates.bind(
+        "results_kept",
+        tables={"published_results": _published(wanted), "exposures_summary": summary},
+        values={"since": wanted.since},
+    )
+
+
+def _no_rows(table: Table) -> exp.Query:
+    nothing = (
+        exp.alias_(exp.cast(exp.null(), column.type, dialect=templates.DIALECT), column.name)
+        for column in table.columns
+    )
+    return exp.select(*nothing).where(exp.false())
