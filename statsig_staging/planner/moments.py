@@ -189,7 +189,7 @@ def unit_days(
                 value: exp.Expr = exp.null()
                 if key in held:
                     value = exp.column(aggregate.column, "u")
-                query = query.select(exp.alias_(exp.cast(value, "double"), short))
+                query.select(exp.alias_(exp.cast(value, "double"), short), copy=False)
             selects.append(query.from_(part.subquery("u", copy=False), copy=False))
     union: exp.Query = selects[0]
     for select in selects[1:]:
