@@ -6,7 +6,9 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
 
+from tests.metric_strategies import new_scenarios
 from tests.oracle import (
     Aggregate,
     AggregateKind,
@@ -25,6 +27,8 @@ from tests.oracle import (
     Winsorize,
     expected,
 )
+from tests.oracle_cells import is_close
+from tests.strategies import Scenario
 
 MICROSECOND = timedelta(microseconds=1)
 START = date(2024, 3, 1)
@@ -602,3 +606,45 @@ def test_a_late_row_counts_on_its_own_day() -> None:
             rules = {"events": rule}
             table = Table(metric(kind), [punctual, late], source_partitions=rules)  # type: ignore[arg-type]
             assert table.totals(3) == [wanted]
+
+
+def cells(rows: Iterable[Row], rollup: str) -> dict[tuple[object, ...], Row]:
+    """Return the rows of a rollup by what else tells them apart, without what names the rollup."""
+    key = ("ds", "metric", "dimension", "dimension_value", "group_id")
+    return {
+        tuple(row[name] for name in key): {name: row[name] for name in row if name != "rollup"}
+        for row in rows
+        if row["rollup"] == rollup
+    }
+
+
+@given(new_scenarios())
+@settings(max_examples=25, deadline=None)
+def test_drawn_metrics_hold_together(scenario: Scenario) -> None:
+    """Within seven days all trailing rollups are the cumulative one; parts add up to the whole."""
+    assert [metric.name for metric in scenario.experiment.metrics] == [
+        config["name"] for config in scenario.metric_definitions
+    ]
+    rows = scenario.expected().results
+    cumulative = cells(rows, "cumulative")
+    for rollup in ("7_day", "14_day", "28_day"):
+        assert cells(rows, rollup) == cumulative
+    for (ds, metric_name, dimension, _, group), whole in cumulative.items():
+        if dimension is not None:
+            continue
+        for name in scenario.experiment.dimensions:
+            parts = [
+                row
+                for key, row in cumulative.items()
+                if (key[0], key[1], key[2], key[4]) == (ds, metric_name, name, group)
+            ]
+            assert sum(part["units"] for part in parts) == whole["units"]  # type: ignore[misc]
+            if "percentile" not in config_of(scenario, metric_name):
+                total = math.fsum(part["total"] for part in parts)  # type: ignore[misc]
+                assert is_close(total, whole["total"])
+
+
+def config_of(scenario: Scenario, name: object) -> Mapping[str, Any]:
+    """Return how a project defines a metric."""
+    (found,) = (config for config in scenario.metric_definitions if config["name"] == name)
+    return found
