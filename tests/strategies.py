@@ -254,6 +254,8 @@ class Scenario:
             settings["groups"] = list(experiment.groups)
         if experiment.crossover != "exclude":
             settings["crossover"] = experiment.crossover
+        if experiment.rollups != ("daily", "cumulative"):
+            settings["rollups"] = list(experiment.rollups)
         layouts = {"exposures": self.assignment.layout} | {
             name: source.layout for name, source in self.sources.items()
         }
@@ -802,6 +804,26 @@ class Draft:
                 "denominator": denominator,
             }
         return {"name": self.name, **self.sides[0].definition(), "type": self.type}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FixedDraft:
+    """A metric of any type, as it was drawn: for the oracle, and as a project defines it."""
+
+    name: str
+    of: oracle.OracleMetric
+    config: Mapping[str, Any]
+
+    def metric(self, aliases: Mapping[str, Expression]) -> oracle.OracleMetric:
+        """Return it for the oracle; it names no aliases."""
+        return replace(self.of, name=self.name)
+
+    def definition(self) -> dict[str, Any]:
+        """Return it as a project defines it."""
+        return {**self.config, "name": self.name}
+
+
+AnyDraft = Draft | FixedDraft
 
 
 @st.composite

@@ -256,9 +256,16 @@ def _before(of: Direct) -> dict[str, tuple[str, Aggregate]]:
     return found
 
 
+def _last(of: Direct) -> date:
+    """Return the last day whose rows count."""
+    return of.wanted.days[-1] - of.clock.bake_days * DAY
+
+
 def _standing_since_exposure(of: Direct, bound: Mapping[str, exp.Expr]) -> exp.Query:
     query = templates.bind(
-        "standing_since_exposure", tables=bound, values={"through": of.wanted.days[-1]}
+        "standing_since_exposure",
+        tables=bound,
+        values={"through": of.wanted.days[-1], "last": _last(of)},
     )
     earlier = {short for short, _ in _before(of).values()}
     is_before = exp.LT(this=exp.column("ds", "u"), expression=exp.column("first_exposure_ds", "m"))
@@ -344,7 +351,7 @@ def _counted(of: Direct) -> exp.Query:
         query = templates.bind(
             "counted_since_exposure",
             tables={"day_indexes": _indexes(of), "members": _members(of)},
-            values={"through": through},
+            values={"through": through, "last": _last(of)},
         )
     else:
         query = templates.bind(
