@@ -636,7 +636,10 @@ def test_sources_are_typed() -> None:
             {"type": "count", "cuped": {"days": 0}},
             "cuped.days: should be greater than or equal to 1",
         ),
-        ({"type": "count", "cuped": {"days": 7, "dyas": 7}}, "cuped.dyas: unknown key; did you mean 'days'?"),
+        (
+            {"type": "count", "cuped": {"days": 7, "dyas": 7}},
+            "cuped.dyas: unknown key; did you mean 'days'?",
+        ),
         (
             {"type": "count", "winsorize": {"low": 0.9, "high": 0.5}},
             "winsorize.high: high 0.5 is not above low 0.9",
