@@ -61,7 +61,8 @@ class Direct:
         """The days that are computed."""
         if not self.wanted.keeps:
             return tuple(self.wanted.days)
-        return tuple(day for day in self.wanted.days if day >= self.wanted.since)
+        since = tuple(day for day in self.wanted.days if day >= self.wanted.since)
+        return since or (self.wanted.days[-1],)
 
     @property
     def by_index(self) -> bool:
