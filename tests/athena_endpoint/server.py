@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from tests.athena_endpoint.accounts import Account
     from tests.athena_endpoint.athena import Athena
+    from tests.athena_endpoint.gate import Gate
     from tests.athena_endpoint.requests import Incoming
 
 
@@ -98,6 +99,7 @@ class Endpoint:
         self.holds: Holds = Holds()
         self.faults: Faults = Faults()
         self.calls: CallLog = CallLog()
+        self.gates: dict[str, Gate] = {}
         self.accounts = Accounts(self._glue)
         self._at_once = at_once
         self._loading = threading.Lock()
@@ -182,6 +184,10 @@ class Endpoint:
     def _answer(
         self, call: Incoming, rule: Rule | None, environ: WSGIEnvironment, start: _Seen
     ) -> Iterable[bytes]:
+        gate = self.gates.get(call.account)
+        refusal = None if gate is None else gate.refusal(call, environ)
+        if refusal is not None:
+            return _refuse(call, refusal, start)
         if rule is None:
             return self._serve(call, environ, start)
         match rule.kind:

@@ -1,0 +1,220 @@
+"""The gate: which permissions each request of a client needs, and IAM's word on it where a policy is given.
+
+A statement of Athena's needs more than the call that starts it: Athena reads tables, writes files and keeps
+the result with the permissions of whoever started it.
+https://docs.aws.amazon.com/athena/latest/ug/security-iam-athena.html
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from dataclasses import dataclass, field
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, unquote
+
+import sqlglot
+from sqlglot import exp
+
+from tests.athena_endpoint.failures import CallError
+from tests.iam import Need, allows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from wsgiref.types import WSGIEnvironment
+
+    from tests.athena_endpoint.requests import Incoming
+
+_S3 = {
+    "GetObject": "GetObject",
+    "HeadObject": "GetObject",
+    "PutObject": "PutObject",
+    "DeleteObject": "DeleteObject",
+    "CreateMultipartUpload": "PutObject",
+    "UploadPart": "PutObject",
+    "CompleteMultipartUpload": "PutObject",
+    "AbortMultipartUpload": "AbortMultipartUpload",
+    "ListParts": "ListMultipartUploadParts",
+    "ListObjectsV2": "ListBucket",
+    "HeadBucket": "ListBucket",
+    "GetBucketLocation": "GetBucketLocation",
+    "ListMultipartUploads": "ListBucketMultipartUploads",
+}
+"""Call → the action that it needs.
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html"""
+
+_FREE = {("sts", "GetCallerIdentity")}
+"""Calls that need no permission."""
+
+_KEY = re.compile(r"<Key>(.*?)</Key>", re.DOTALL)
+
+
+@dataclass
+class Gate:
+    """What the requests of one account need.
+
+    Attributes:
+        account: The account.
+        policy: What they may do; None lets everything pass.
+        kms_key: The key that objects are encrypted with.
+        needs: What was needed so far, each once.
+        lock: Held while a need is added.
+    """
+
+    account: str
+    policy: Mapping[str, Any] | None = None
+    kms_key: str | None = None
+    needs: dict[Need, None] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def refusal(self, call: Incoming, environ: WSGIEnvironment) -> CallError | None:
+        """Write down what a request needs; return IAM's refusal where the policy does not allow it."""
+        needs = list(self._needs(call, environ))
+        with self.lock:
+            self.needs.update(dict.fromkeys(needs))
+        if self.policy is None:
+            return None
+        if call.service == "sts":
+            return None
+        denied = next((need for need in needs if not allows(self.policy, need)), None)
+        if denied is None:
+            return None
+        return CallError(
+            "AccessDenied" if call.service == "s3" else "AccessDeniedException",
+            f"User: arn:aws:iam::{self.account}:user/tester is not authorized to perform: {denied.action} on "
+            f"resource: {denied.resource} because no identity-based policy allows the {denied.action} action",
+            status=403 if call.service == "s3" else 400,
+        )
+
+    def _needs(self, call: Incoming, environ: WSGIEnvironment) -> Iterator[Need]:
+        why = f"{call.service}.{call.operation}"
+        if (call.service, call.operation) in _FREE:
+            return
+        match call.service:
+            case "s3":
+                yield from self._of_s3(call, environ, why)
+            case "glue":
+                yield from self._of_glue(call, why)
+            case "athena":
+                yield from self._of_athena(call, why)
+            case "sts":
+                asked = parse_qs(call.text)
+                context = tuple(("sts:ExternalId", each) for each in asked.get("ExternalId", ()))
+                yield Need("sts:AssumeRole", asked.get("RoleArn", [""])[0], context, why)
+            case _:
+                yield Need(why, "*", (), why)
+
+    def _of_s3(self, call: Incoming, environ: WSGIEnvironment, why: str) -> Iterator[Need]:
+        path = unquote(environ["PATH_INFO"]).lstrip("/")
+        bucket, _, key = path.partition("/")
+        if call.operation == "DeleteObjects":
+            for each in _KEY.findall(_body(environ).decode()):
+                yield Need("s3:DeleteObject", f"arn:aws:s3:::{bucket}/{_unescaped(each)}", (), why)
+            return
+        action = f"s3:{_S3.get(call.operation, call.operation)}"
+        context: tuple[tuple[str, str], ...] = ()
+        if call.operation == "ListObjectsV2":
+            asked = parse_qs(environ.get("QUERY_STRING", ""))
+            context = (("s3:prefix", asked.get("prefix", [""])[0]),)
+        yield Need(action, f"arn:aws:s3:::{bucket}{'/' if key else ''}{key}", context, why)
+        if key:
+            yield from self._of_kms(call.operation, why)
+
+    def _of_kms(self, operation: str, why: str) -> Iterator[Need]:
+        if self.kms_key is None:
+            return
+        via = (("kms:ViaService", "s3.us-east-1.amazonaws.com"),)
+        if operation in {"PutObject", "CreateMultipartUpload"}:
+            yield Need("kms:GenerateDataKey", self.kms_key, via, why)
+        if operation in {"GetObject", "UploadPart", "CompleteMultipartUpload"}:
+            yield Need("kms:Decrypt", self.kms_key, via, why)
+
+    def _of_glue(self, call: Incoming, why: str) -> Iterator[Need]:
+        asked = call.document
+        name = asked.get("Name", "")
+        if call.operation in {"GetDatabase", "CreateDatabase", "DeleteDatabase", "UpdateDatabase"}:
+            database, table = name, ""
+        else:
+            database = asked.get("DatabaseName", "")
+            table = asked.get("TableName") or name or asked.get("TableInput", {}).get("Name", "")
+        if call.operation == "GetTables":
+            table = "*"
+        yield from self.glue(call.operation, database, table, why)
+
+    def glue(self, operation: str, database: str, table: str, why: str) -> Iterator[Need]:
+        """Return what a call to Glue needs: each action on the catalog, the database and the table.
+
+        https://docs.aws.amazon.com/glue/latest/dg/glue-specifying-resource-arns.html
+        """
+        root = f"arn:aws:glue:us-east-1:{self.account}"
+        yield Need(f"glue:{operation}", f"{root}:catalog", (), why)
+        if database:
+            yield Need(f"glue:{operation}", f"{root}:database/{database}", (), why)
+        if table:
+            yield Need(f"glue:{operation}", f"{root}:table/{database}/{table}", (), why)
+
+    def _of_athena(self, call: Incoming, why: str) -> Iterator[Need]:
+        asked = call.document
+        group = asked.get("WorkGroup", "primary")
+        arn = f"arn:aws:athena:us-east-1:{self.account}:workgroup/{group}"
+        yield Need(f"athena:{call.operation}", arn, (), why)
+
+    def of_statement(
+        self, sql: str, output: str, location: Mapping[tuple[str, str], str]
+    ) -> Iterator[Need]:
+        """Return what Athena needs of who started a statement.
+
+        Args:
+            sql: The statement.
+            output: Where its result goes, ``s3://bucket/prefix/``.
+            location: ``(database, table)`` → where its files lie.
+        """
+        why = " ".join(sql.split())[:70]
+        yield from self._files(output, why, writes=True)
+        yield from self.glue("GetDatabase", "default", "", why)
+        tree = sqlglot.parse_one(sql, read="athena")
+        if sql.startswith("OPTIMIZE "):
+            database, name = sql.split()[1].split(".")
+            tree = exp.Merge(this=exp.table_(name, db=database))
+        for table in tree.find_all(exp.Table):
+            database, name = table.db, table.name.partition("$")[0]
+            if not database:
+                continue
+            is_target = isinstance(tree, exp.Create | exp.Insert | exp.Delete | exp.Merge) and (
+                table is tree.this or table is getattr(tree.this, "this", None)
+            )
+            yield from self.glue("GetDatabase", database, "", why)
+            yield from self.glue("GetTable", database, name, why)
+            if is_target:
+                is_new = isinstance(tree, exp.Create)
+                yield from self.glue(
+                    "CreateTable" if is_new else "UpdateTable", database, name, why
+                )
+            where = location.get((database, name))
+            if where is not None:
+                yield from self._files(where, why, writes=is_target)
+
+    def _files(self, location: str, why: str, *, writes: bool) -> Iterator[Need]:
+        bucket, _, prefix = location.removeprefix("s3://").rstrip("/").partition("/")
+        root, objects = f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/{prefix}/a-file"
+        yield Need("s3:GetBucketLocation", root, (), why)
+        yield Need("s3:ListBucket", root, (("s3:prefix", f"{prefix}/"),), why)
+        yield Need("s3:GetObject", objects, (), why)
+        yield from self._of_kms("GetObject", why)
+        if not writes:
+            return
+        yield Need("s3:ListBucketMultipartUploads", root, (), why)
+        for action in ("PutObject", "AbortMultipartUpload", "ListMultipartUploadParts"):
+            yield Need(f"s3:{action}", objects, (), why)
+        yield from self._of_kms("CreateMultipartUpload", why)
+
+
+def _body(environ: WSGIEnvironment) -> bytes:
+    data: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    environ["wsgi.input"] = BytesIO(data)
+    return data
+
+
+def _unescaped(text: str) -> str:
+    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
