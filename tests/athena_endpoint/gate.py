@@ -71,8 +71,12 @@ class Gate:
     def refusal(self, call: Incoming, environ: WSGIEnvironment) -> CallError | None:
         """Write down what a request needs; return IAM's refusal where the policy does not allow it."""
         needs = list(self._needs(call, environ))
+        later: list[Need] = []
+        if call.operation == "StartQueryExecution":
+            # What is not allowed of these fails the statement, not the call.
+            later = list(self._of_statement(call.document, "athena"))
         with self.lock:
-            self.needs.update(dict.fromkeys(needs))
+            self.needs.update(dict.fromkeys([*needs, *later]))
         if self.policy is None:
             return None
         if call.service == "sts":
@@ -160,40 +164,41 @@ class Gate:
         arn = f"arn:aws:athena:us-east-1:{self.account}:workgroup/{group}"
         yield Need(f"athena:{call.operation}", arn, (), why)
 
-    def of_statement(
-        self, sql: str, output: str, location: Mapping[tuple[str, str], str]
-    ) -> Iterator[Need]:
-        """Return what Athena needs of who started a statement.
-
-        Args:
-            sql: The statement.
-            output: Where its result goes, ``s3://bucket/prefix/``.
-            location: ``(database, table)`` → where its files lie.
-        """
-        why = " ".join(sql.split())[:70]
-        yield from self._files(output, why, writes=True)
+    def _of_statement(self, asked: Mapping[str, Any], why: str) -> Iterator[Need]:
+        """Return what Athena needs of who starts a statement."""
+        sql: str = asked["QueryString"]
+        why = f"{why}: {' '.join(sql.split())[:60]}"
+        output = asked.get("ResultConfiguration", {}).get("OutputLocation")
+        if output is not None:
+            yield from self._files(output, why, writes=True)
         yield from self.glue("GetDatabase", "default", "", why)
-        tree = sqlglot.parse_one(sql, read="athena")
-        if sql.startswith("OPTIMIZE "):
-            database, name = sql.split()[1].split(".")
-            tree = exp.Merge(this=exp.table_(name, db=database))
-        for table in tree.find_all(exp.Table):
-            database, name = table.db, table.name.partition("$")[0]
-            if not database:
-                continue
-            is_target = isinstance(tree, exp.Create | exp.Insert | exp.Delete | exp.Merge) and (
-                table is tree.this or table is getattr(tree.this, "this", None)
-            )
+        target, tables = _tables(sql)
+        for database, name in tables:
+            is_target = (database, name) == target
             yield from self.glue("GetDatabase", database, "", why)
             yield from self.glue("GetTable", database, name, why)
+            described = self._table(database, name)
+            if described.get("PartitionKeys") and described["Parameters"].get("EXTERNAL"):
+                yield from self.glue("GetPartitions", database, name, why)
+                yield from self.glue("BatchGetPartition", database, name, why)
             if is_target:
-                is_new = isinstance(tree, exp.Create)
-                yield from self.glue(
-                    "CreateTable" if is_new else "UpdateTable", database, name, why
-                )
-            where = location.get((database, name))
-            if where is not None:
+                action = "UpdateTable" if described else "CreateTable"
+                yield from self.glue(action, database, name, why)
+            where = described.get("StorageDescriptor", {}).get("Location") or _location(sql)
+            if where:
                 yield from self._files(where, why, writes=is_target)
+
+    def _table(self, database: str, name: str) -> dict[str, Any]:
+        """Return a table as Glue has it; nothing where there is none."""
+        from moto.glue.exceptions import GlueClientError
+        from moto.glue.models import glue_backends
+
+        try:
+            found = glue_backends[self.account]["us-east-1"].get_table(database, name)
+        except GlueClientError:
+            return {}
+        described: dict[str, Any] = found.as_dict()
+        return described
 
     def _files(self, location: str, why: str, *, writes: bool) -> Iterator[Need]:
         bucket, _, prefix = location.removeprefix("s3://").rstrip("/").partition("/")
@@ -218,3 +223,22 @@ def _body(environ: WSGIEnvironment) -> bytes:
 
 def _unescaped(text: str) -> str:
     return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+
+
+def _tables(sql: str) -> tuple[tuple[str, str] | None, list[tuple[str, str]]]:
+    """Return the table that a statement writes, and all that it names."""
+    if sql.startswith("OPTIMIZE "):
+        database, _, name = sql.split()[1].partition(".")
+        return (database, name), [(database, name)]
+    tree = sqlglot.parse_one(sql, read="athena")
+    target = None
+    if isinstance(tree, exp.Create | exp.Insert | exp.Delete | exp.Merge):
+        node = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
+        target = (node.db, node.name)
+    found = [(each.db, each.name.partition("$")[0]) for each in tree.find_all(exp.Table)]
+    return target, list(dict.fromkeys(each for each in found if each[0]))
+
+
+def _location(sql: str) -> str:
+    found = re.search(r"location='(s3://[^']+)'", sql)
+    return found[1] if found else ""

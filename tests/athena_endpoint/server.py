@@ -184,7 +184,7 @@ class Endpoint:
     def _answer(
         self, call: Incoming, rule: Rule | None, environ: WSGIEnvironment, start: _Seen
     ) -> Iterable[bytes]:
-        gate = self.gates.get(call.account)
+        gate = self.gates.get(call.access_key) or self.gates.get(call.account)
         refusal = None if gate is None else gate.refusal(call, environ)
         if refusal is not None:
             return _refuse(call, refusal, start)
