@@ -30,6 +30,7 @@ _DOCUMENTS = ("policy", "trust", "user", "kms")
 _APPLIES = {
     "source_keys": ("policy", "user"),
     "lake_formation": ("policy", "user"),
+    "results": ("policy", "user"),
     "organization": ("trust",),
     "source_ips": ("trust",),
     "session_name": ("trust",),
@@ -94,6 +95,11 @@ _PARAMETERS: list[click.Parameter] = [
         help="A key that sources are encrypted with; repeatable.",
     ),
     click.Option(
+        ["--results"],
+        metavar="LOCATION",
+        help="Where the workgroup puts results, if connection.query_results does not say it.",
+    ),
+    click.Option(
         ["--lake-formation"], is_flag=True, help="Lake Formation governs tables of the sources."
     ),
     click.Option(
@@ -136,6 +142,10 @@ def _printed(
     if not isinstance(connection, AthenaConnection):
         raise ConfigError(
             "access prints IAM documents, and this project's warehouse is local: it needs none"
+        )
+    if options["results"]:
+        connection = AthenaConnection.model_validate(
+            {**connection.model_dump(), "query_results": options["results"]}
         )
     scope = scope_of(connection, account)
     policy = _document(connection, scope, subject, options)
@@ -196,6 +206,11 @@ def _notes(
     if subject == "trust":
         yield from identities.missing_protection(connection, scope)
     if subject == "policy":
+        if connection.query_results is None:
+            yield (
+                "connection.query_results is not set: where the workgroup puts results in a bucket of yours, say where "
+                "by --results"
+            )
         for table in undeclared(project, connection):
             yield (
                 f"{table} is read by a source, and connection.read_only does not list its database: the policy does "

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from statsig_staging import access_commands, failures
+from statsig_staging import access_commands, doctor_commands, failures
 from statsig_staging.failures import PROGRAM
 from statsig_staging.plan import Refresh
 from statsig_staging.words import one_line
@@ -545,3 +545,4 @@ def _silence(stream: TextIO) -> None:
 
 
 access_commands.add(commands, Command, _say)
+doctor_commands.add(commands, Command)

@@ -12,66 +12,40 @@ import pytest
 from sqlglot import exp
 
 import statsig_staging as staging
-from statsig_staging.access.permissions import engine_policy
-from statsig_staging.access.policy import document
-from statsig_staging.access.scope import scope_of
-from statsig_staging.config import AthenaConnection
+from statsig_staging.doctor import examine
+from statsig_staging.doctor.checks import Outcome
 from statsig_staging.errors import WarehouseError
 from statsig_staging.warehouses.athena.warehouse import open_athena
 from statsig_staging.warehouses.base import Sighting
 from tests import plain
-from tests.athena_endpoint.accounts import new_credentials
-from tests.athena_endpoint.fixtures import DATABASE, Aws
-from tests.athena_endpoint.gate import Gate
+from tests.athena_endpoint.fixtures import DATABASE
 from tests.athena_loads import THROUGH, Case
-from tests.athena_worlds import AthenaWorld, account_of, glue_of, in_environment
+from tests.guarded import GuardedWorld, guarded
 from tests.iam import Need, allows, refused, without
-from tests.plain import day, event, exposure
+from tests.plain import day
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from statsig_staging.config import AthenaConnection
     from tests.athena_endpoint.server import Endpoint
-
-KEY = "arn:aws:kms:us-east-1:123456789012:key/11111111-2222-3333-4444-555555555555"
 
 UNUSED = {
     ("StagingTables", "glue:GetPartitions"): "forwarded data, registered by day",
     ("StagingTables", "glue:BatchGetPartition"): "Athena, reading forwarded data",
     ("StagingTables", "glue:BatchCreatePartition"): "forwarded data, registered by day",
-    ("QueryResults", "s3:DeleteObject"): "the doctor, which removes the results of its queries",
 }
 """Statement and action → what needs it that is not played here."""
 
 
-class GuardedWorld(AthenaWorld):
-    """A world whose project has a key, and whose sources lie in a bucket of their own."""
-
-    @property
-    def lake(self) -> str:
-        """The bucket of the sources."""
-        return f"company-{self.aws.id}"
-
-    def _create(self, name: str) -> None:
-        schema = self.sources[name].table([]).schema
-        place = f"s3://{self.lake}/sources/{name}"
-        glue_of(self.aws).create_table(self._name(name), schema, location=place)
-
-    def definition(self, folder: str = "statsig") -> dict[str, Any]:
-        found = super().definition(folder)
-        more = {
-            "kms_key": KEY,
-            "read_only": [{"database": DATABASE, "locations": [f"s3://{self.lake}/sources/"]}],
-        }
-        return {**found, "connection": {**found["connection"], **more}}
-
-
 @dataclass(frozen=True)
 class Recording:
-    """What was recorded, and the policy that it was recorded under."""
+    """What was recorded of the role and of its user, and the policy of the role."""
 
     needs: tuple[Need, ...]
+    denied: tuple[Need, ...]
     policy: dict[str, Any]
+    of_user: tuple[Need, ...]
 
 
 def partitioned_table(world: GuardedWorld) -> str:
@@ -117,6 +91,8 @@ def play(case: Case) -> None:
     fail(case)
     with case.connect() as engine:
         engine.clean("123")
+    found = list(examine(staging.load_project(case.world.folder)))
+    assert [each.line() for each in found if each.outcome is Outcome.FAILED] == []
 
 
 def fail(case: Case) -> None:
@@ -159,33 +135,41 @@ def recording(
     athena_endpoint: Endpoint, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Recording]:
     """A project that lives from its first load to its end, by keys that may do what the policy says."""
-    with account_of(athena_endpoint) as aws:
-        aws.client("s3").create_bucket(Bucket=f"company-{aws.id}")
-        world = GuardedWorld.open(
-            plain.definitions().spelled_out(), tmp_path_factory.mktemp("recorded") / "p", aws
+    with guarded(athena_endpoint, tmp_path_factory.mktemp("recorded") / "p") as found:
+        table = partitioned_table(found.world)
+        play(Case(found.aws, found.world))
+        look(found.connection, table)
+        assert found.role.policy is not None
+        assert found.user.policy is not None
+        yield Recording(
+            needs=tuple(found.role.needs),
+            denied=tuple(found.role.denied),
+            policy=dict(found.role.policy),
+            of_user=tuple(found.user.needs),
         )
-        for number in range(3):
-            world.add("exposures", [exposure(f"u{number}", plain.GROUPS[number % 2], number, 1)])
-            world.add("events", [event(f"u{n}", number, 2, 1.5 + number) for n in range(4)])
-            world.add("events", [event(f"waiting{n}", number, 6, n + 0.5) for n in range(200)])
-        connection = AthenaConnection.model_validate(world.definition()["connection"])
-        policy = document(engine_policy(connection, scope_of(connection, aws.id)))
-        keys = new_credentials(aws.id)
-        gate = Gate(aws.id, policy, kms_key=KEY)
-        athena_endpoint.gates[keys.access_key] = gate
-        assert isinstance(world, GuardedWorld)
-        table = partitioned_table(world)
-        with in_environment(Aws(endpoint=athena_endpoint, credentials=keys)):
-            play(Case(aws, world))
-            look(connection, table)
-        yield Recording(tuple(gate.needs), policy)
 
 
 @pytest.mark.slow
 def test_everything_that_is_called_is_allowed(recording: Recording) -> None:
-    """Every call, and everything that Athena does in the engine's name, is allowed by the policy."""
+    """Every call, and everything that Athena does in the engine's name, is allowed by the policy.
+
+    What the doctor tries to have refused is not among it.
+    """
     assert len(recording.needs) > 100
     assert refused(recording.policy, recording.needs) == []
+    denied = {need.action for need in recording.denied}
+    assert denied == {"s3:PutObject", "glue:UpdateTable", "glue:DeleteTable"}
+    assert {need.why for need in recording.denied} <= {
+        "s3.CreateMultipartUpload",
+        "glue.UpdateTable",
+        "glue.DeleteTable",
+    }
+
+
+@pytest.mark.slow
+def test_the_user_only_becomes_the_role(recording: Recording) -> None:
+    """Whoever's keys the engine runs with needs nothing but to assume the role."""
+    assert {need.action for need in recording.of_user} == {"sts:AssumeRole"}
 
 
 @pytest.mark.slow

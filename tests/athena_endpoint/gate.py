@@ -57,15 +57,19 @@ class Gate:
     Attributes:
         account: The account.
         policy: What they may do; None lets everything pass.
+        trust: Who may assume the account's roles; None for everybody.
         kms_key: The key that objects are encrypted with.
-        needs: What was needed so far, each once.
+        needs: What was needed and allowed so far, each once.
+        denied: What was needed and refused.
         lock: Held while a need is added.
     """
 
     account: str
     policy: Mapping[str, Any] | None = None
+    trust: Mapping[str, Any] | None = None
     kms_key: str | None = None
     needs: dict[Need, None] = field(default_factory=dict)
+    denied: dict[Need, None] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def refusal(self, call: Incoming, environ: WSGIEnvironment) -> CallError | None:
@@ -75,20 +79,27 @@ class Gate:
         if call.operation == "StartQueryExecution":
             # What is not allowed of these fails the statement, not the call.
             later = list(self._of_statement(call.document, "athena"))
+        denied = [need for need in needs if not self._passes(need)]
         with self.lock:
-            self.needs.update(dict.fromkeys([*needs, *later]))
-        if self.policy is None:
-            return None
-        if call.service == "sts":
-            return None
-        denied = next((need for need in needs if not allows(self.policy, need)), None)
-        if denied is None:
-            return None
+            self.denied.update(dict.fromkeys(denied))
+            if not denied:
+                self.needs.update(dict.fromkeys([*needs, *later]))
+        return self._said(call, denied[0]) if denied else None
+
+    def _passes(self, need: Need) -> bool:
+        if self.trust is not None and need.action == "sts:AssumeRole":
+            trusted = [{**each, "Resource": ["*"]} for each in self.trust["Statement"]]
+            if not allows({"Statement": trusted}, need):
+                return False
+        return self.policy is None or allows(self.policy, need)
+
+    def _said(self, call: Incoming, denied: Need) -> CallError:
+        """Return the error in which a service says IAM's no."""
         return CallError(
-            "AccessDenied" if call.service == "s3" else "AccessDeniedException",
+            "AccessDenied" if call.service in {"s3", "sts"} else "AccessDeniedException",
             f"User: arn:aws:iam::{self.account}:user/tester is not authorized to perform: {denied.action} on "
             f"resource: {denied.resource} because no identity-based policy allows the {denied.action} action",
-            status=403 if call.service == "s3" else 400,
+            status=403 if call.service in {"s3", "sts"} else 400,
         )
 
     def _needs(self, call: Incoming, environ: WSGIEnvironment) -> Iterator[Need]:
