@@ -434,9 +434,15 @@ def schema(**_: object) -> None:
 
 
 def _project(folder: Path) -> Project:
+    from statsig_staging.doctor.keys import keys_inside
     from statsig_staging.project import load_project
 
-    return load_project(folder)
+    project = load_project(folder)
+    _warn(f"{found}; {_NO_KEYS}" for found in keys_inside(project.root))
+    return project
+
+
+_NO_KEYS = "make it invalid in IAM, and give keys by the environment or a profile"
 
 
 def _connect(project: Project) -> Engine:

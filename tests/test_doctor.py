@@ -499,6 +499,19 @@ def test_the_command_prints_a_line_or_a_document(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.txt", "staging.yml"]
 
 
+def test_a_key_in_the_project_is_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every command names the file that an access key lies in, and not the key."""
+    write_yaml(tmp_path, {"connection": {"warehouse": "local"}})
+    key = "AKIA" + "ABCDEFGH234567XY"
+    (tmp_path / ".env").write_text(f"AWS_ACCESS_KEY_ID={key}\n", encoding="utf-8")
+    assert main(["status", "--project", str(tmp_path)]) == 0
+    said = capsys.readouterr()
+    assert said.err.startswith("warning: .env holds an access key; ")
+    assert key not in said.err + said.out
+
+
 @dataclass
 class Home:
     """A local project of the shop."""

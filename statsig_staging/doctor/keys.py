@@ -51,12 +51,17 @@ def credentials_file_inside(root: Path) -> Path | None:
     return file if file.is_relative_to(root.resolve()) else None
 
 
-def probe_keys(root: Path) -> str:
-    """Look through the files of a project."""
-    found = files_with_keys(root)
-    if found:
-        raise NotRightError(f"{', '.join(found)} holds an access key")
+def keys_inside(root: Path) -> Iterator[str]:
+    """Return where access keys lie in a project, one phrase each."""
+    yield from (f"{name} holds an access key" for name in files_with_keys(root))
     inside = credentials_file_inside(root)
     if inside is not None:
-        raise NotRightError(f"AWS_SHARED_CREDENTIALS_FILE is {inside}")
+        yield f"AWS_SHARED_CREDENTIALS_FILE is {inside}, in the project"
+
+
+def probe_keys(root: Path) -> str:
+    """Look through the files of a project."""
+    found = list(keys_inside(root))
+    if found:
+        raise NotRightError("; ".join(found))
     return ""
