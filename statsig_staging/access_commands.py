@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -66,17 +67,30 @@ def add(commands: click.Group, base: type[click.Command], say: Callable[[str], N
             say(f"warning: {note}")
         print(text)  # noqa: T201
 
-    parameters = [*_PARAMETERS]
     commands.add_command(
         base(
             name="access",
             callback=run,
-            params=list(parameters),
+            params=list(_PARAMETERS),
             help=run.__doc__,
             examples=EXAMPLES,  # type: ignore[call-arg]
         )
     )
 
+
+def _formed(pattern: str, example: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
+    """Return what checks the value of an option, or each of its values."""
+
+    def checked(ctx: click.Context, param: click.Parameter, value: Any) -> Any:  # noqa: ARG001
+        for each in (value,) if isinstance(value, str) else value or ():
+            if re.fullmatch(pattern, each, re.ASCII) is None:
+                raise click.BadParameter(f"{each!r} is none; write it like {example}")
+        return value
+
+    return checked
+
+
+_ARN = _formed(r"arn:[\w-]+:[\w-]+:[\w-]*:\d*:[!-~]+", "arn:aws:iam::123456789012:role/name")
 
 _PARAMETERS: list[click.Parameter] = [
     click.Argument(["subject"], type=click.Choice(_DOCUMENTS), metavar="policy|trust|user|kms"),
@@ -92,27 +106,35 @@ _PARAMETERS: list[click.Parameter] = [
         ["--source-key", "source_keys"],
         multiple=True,
         metavar="ARN",
+        callback=_ARN,
         help="A key that sources are encrypted with; repeatable.",
     ),
     click.Option(
         ["--results"],
         metavar="LOCATION",
+        callback=_formed(r"s3://[a-z0-9][a-z0-9.-]+(/[ -~]*)?", "s3://bucket/prefix/"),
         help="Where the workgroup puts results, if connection.query_results does not say it.",
     ),
     click.Option(
         ["--lake-formation"], is_flag=True, help="Lake Formation governs tables of the sources."
     ),
     click.Option(
-        ["--organization"], metavar="ID", help="Only principals of this AWS organization."
+        ["--organization"],
+        metavar="ID",
+        callback=_formed(r"o-[a-z0-9]{10,32}", "o-a1b2c3d4e5"),
+        help="Only principals of this AWS organization.",
     ),
     click.Option(
         ["--source-ip", "source_ips"],
         multiple=True,
         metavar="CIDR",
+        callback=_formed(r"[0-9a-fA-F.:]+(/\d{1,3})?", "203.0.113.0/24"),
         help="Only calls from these addresses; repeatable.",
     ),
     click.Option(["--session-name"], is_flag=True, help="Only sessions named statsig-staging."),
-    click.Option(["--principal"], metavar="ARN", help="Who uses the key; by default the role."),
+    click.Option(
+        ["--principal"], metavar="ARN", callback=_ARN, help="Who uses the key; by default the role."
+    ),
 ]
 
 

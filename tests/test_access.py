@@ -327,6 +327,22 @@ def test_access_prints_one_document(project: Path, capsys: pytest.CaptureFixture
     assert said.err.count("\n") == 1
 
 
+def test_results_of_the_workgroup_are_covered(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without query_results the place has to be said: `--results` adds it to the policy."""
+    given = {key: value for key, value in CONNECTION.items() if key != "query_results"}
+    write_yaml(tmp_path, {"connection": given})
+    assert main(["access", "policy", "--project", str(tmp_path)]) == 0
+    assert "--results" in capsys.readouterr().err
+    place = "s3://results-elsewhere/athena/"
+    assert main(["access", "policy", "--results", place, "--project", str(tmp_path)]) == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    written = Need("s3:PutObject", "arn:aws:s3:::results-elsewhere/athena/a-file")
+    assert allows(json.loads(said.out), written)
+
+
 @pytest.mark.parametrize("form", [None, "--explain", "--terraform", "--cloudformation"])
 @pytest.mark.parametrize("subject", ["policy", "trust", "user", "kms"])
 def test_access_has_every_form(
@@ -350,8 +366,13 @@ def test_access_has_every_form(
         ({"role_arn": None, "external_id": None}, ["policy"], "--account"),
         ({}, ["policy", "--account", "12"], "twelve digits"),
         ({"kms_key": None}, ["kms"], "kms_key"),
-        ({}, ["trust", "--source-key", "arn"], "--source-key goes with access policy"),
-        ({}, ["policy", "--principal", "arn"], "--principal goes with access kms"),
+        ({}, ["trust", "--source-key", KEY], "--source-key goes with access policy"),
+        ({}, ["policy", "--principal", ROLE], "--principal goes with access kms"),
+        ({}, ["policy", "--source-key", "a key"], "write it like arn:"),
+        ({}, ["policy", "--results", "somewhere"], "write it like s3://"),
+        ({}, ["kms", "--principal", "*"], "write it like arn:"),
+        ({}, ["trust", "--organization", "*"], "write it like o-"),
+        ({}, ["trust", "--source-ip", "anywhere"], "write it like 203."),
         ({}, ["bucket"], "'bucket' is not one of"),
     ],
 )
