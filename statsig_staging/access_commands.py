@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -171,9 +172,8 @@ def _printed(
         )
     scope = scope_of(connection, account)
     policy = _document(connection, scope, subject, options)
-    return _text(policy, subject, form, connection), list(
-        _notes(project, connection, scope, subject)
-    )
+    notes = [*_notes(project, connection, scope, subject), *_too_long(policy, subject)]
+    return _text(policy, subject, form, connection), notes
 
 
 def _document(
@@ -217,6 +217,17 @@ def _text(policy: Policy, subject: str, form: str | None, connection: AthenaConn
             return code.cloudformation(kinds[subject], policy)
         case _:
             return code.json_text(document(policy))
+
+
+def _too_long(policy: Policy, subject: str) -> Iterable[str]:
+    from statsig_staging.access.policy import LONGEST, document
+
+    length = len("".join(json.dumps(document(policy)).split()))
+    if subject == "policy" and length > LONGEST:
+        yield (
+            f"the policy has {length:,} characters, and a managed policy takes {LONGEST:,}: attach it to the role "
+            "as an inline policy, which takes 10,240, or name fewer and higher locations in connection.read_only"
+        )
 
 
 def _notes(

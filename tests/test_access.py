@@ -327,6 +327,18 @@ def test_access_prints_one_document(project: Path, capsys: pytest.CaptureFixture
     assert said.err.count("\n") == 1
 
 
+def test_a_policy_that_is_too_long_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A policy that IAM does not take as a managed one is printed with what to do instead."""
+    many = [f"s3://company-lake/{'folder' * 8}{number}/" for number in range(40)]
+    given = {**CONNECTION, "read_only": [{"database": "shop", "locations": many}]}
+    write_yaml(tmp_path, {"connection": given})
+    assert main(["access", "policy", "--project", str(tmp_path)]) == 0
+    assert "as an inline policy" in capsys.readouterr().err
+    assert len("".join(json.dumps(policy_of(connection())).split())) < 4_000
+
+
 def test_results_of_the_workgroup_are_covered(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -407,3 +419,34 @@ def test_a_trust_without_protection_is_named(
     write_yaml(tmp_path, {"connection": given})
     assert main(["access", "trust", "--project", str(tmp_path)]) == 0
     assert capsys.readouterr().err.count("warning: ") == 2
+
+
+def one(effect: str = "Allow", **more: Any) -> dict[str, Any]:
+    """Return a statement on what lies in a folder."""
+    return {"Effect": effect, "Action": ["s3:Get*"], "Resource": ["arn:aws:s3:::b/f/*"], **more}
+
+
+@pytest.mark.parametrize(
+    ("statements", "allowed"),
+    [
+        ([], False),
+        ([one()], True),
+        ([one(), one("Deny")], False),
+        ([one(), one("Deny", Action="s3:PutObject")], True),
+        ([one(Action="S3:getobject")], True),
+        ([one(Action="s3:GetObjec")], False),
+        ([one(Action="s3:GetObjec?")], True),
+        ([one(Resource="arn:aws:s3:::b/f")], False),
+        ([one(Resource="arn:aws:s3:::b/${*}/x")], False),
+        ([one(Condition={"StringEquals": {"k": ["v"]}})], True),
+        ([one(Condition={"StringEquals": {"k": ["v*"]}})], False),
+        ([one(Condition={"StringLike": {"k": ["v*"]}})], True),
+        ([one(Condition={"StringLike": {"k": ["v"], "l": ["*"]}})], False),
+    ],
+)
+def test_the_evaluator_reads_policies_as_iam_does(
+    statements: list[dict[str, Any]], allowed: bool
+) -> None:
+    """Nothing is allowed by itself, a Deny wins, wildcards and conditions mean what they do in IAM."""
+    need = Need("s3:GetObject", "arn:aws:s3:::b/f/x", (("k", "v"),))
+    assert allows({"Statement": statements}, need) is allowed

@@ -10,6 +10,10 @@ VERSION: Final = "2012-10-17"
 """The version of the policy language that knows ``${*}``.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_version.html"""
 
+LONGEST: Final = 6_144
+"""Characters of the longest managed policy, white space aside.
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html"""
+
 
 @dataclass(frozen=True, slots=True)
 class Action:
