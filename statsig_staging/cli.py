@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from statsig_staging import failures
+from statsig_staging import access_commands, doctor_commands, failures
 from statsig_staging.failures import PROGRAM
 from statsig_staging.plan import Refresh
 from statsig_staging.words import one_line
@@ -434,9 +434,15 @@ def schema(**_: object) -> None:
 
 
 def _project(folder: Path) -> Project:
+    from statsig_staging.doctor.keys import keys_inside
     from statsig_staging.project import load_project
 
-    return load_project(folder)
+    project = load_project(folder)
+    _warn(f"{found}; {_NO_KEYS}" for found in keys_inside(project.root))
+    return project
+
+
+_NO_KEYS = "make it invalid in IAM, and give keys by the environment or a profile"
 
 
 def _connect(project: Project) -> Engine:
@@ -542,3 +548,7 @@ def _silence(stream: TextIO) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
+
+
+access_commands.add(commands, Command, _say)
+doctor_commands.add(commands, Command)

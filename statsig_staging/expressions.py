@@ -255,6 +255,8 @@ def _tokens(sql: str) -> list[Token]:
         raise ValueError(f"is longer than {_MAX_SQL_BYTES:,} bytes")
     if "\0" in sql:
         raise ValueError("holds a NUL character")
+    if any("\ud800" <= character <= "\udfff" for character in sql):
+        raise ValueError("holds a surrogate, which is half a character")
     try:
         tokens = sqlglot.tokenize(sql, read=DIALECT)
     except TokenError:

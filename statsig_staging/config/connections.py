@@ -118,6 +118,13 @@ class AthenaConnection(_Connection):
     max_concurrent_queries: Count = 10
     trusted_principal: Arn | None = None
 
+    @field_validator("folder")
+    @classmethod
+    def _stands_in_a_literal(cls, folder: str) -> str:
+        if found := sorted(set("'\"`\\").intersection(folder)):
+            raise ValueError(f"holds {found[0]}, which Athena's two parsers read differently")
+        return folder
+
     @field_validator("external_id")
     @classmethod
     def _goes_with_a_role(cls, external_id: str | None, info: ValidationInfo) -> str | None:

@@ -176,13 +176,13 @@ LocalPath = Annotated[str, Field(min_length=1), AfterValidator(_checked_local_pa
 Memory = Annotated[str, AfterValidator(_checked_memory)]
 """How much memory, like ``4GB``."""
 
-S3Location = Annotated[str, Field(pattern=_S3_LOCATION)]
+S3Location = Annotated[str, Field(pattern=_S3_LOCATION), AfterValidator(_checked_name)]
 """``s3://bucket/prefix``."""
 
 S3Locations = Annotated[tuple[S3Location, ...], BeforeValidator(_one_as_tuple)]
 """One or more of them."""
 
-Arn = Annotated[str, Field(pattern=_ARN)]
+Arn = Annotated[str, Field(pattern=_ARN), AfterValidator(_checked_name)]
 """An AWS resource name."""
 
 Region = Annotated[str, Field(pattern=_REGION)]

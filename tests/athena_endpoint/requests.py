@@ -23,11 +23,13 @@ class Incoming:
     """A request.
 
     Attributes:
+        access_key: The id of the key that it is signed with.
         text: Path, query and the body of a small request, for the rules of faults.
         document: The body of a JSON call.
     """
 
     account: str
+    access_key: str
     region: str
     service: str
     operation: str
@@ -64,6 +66,7 @@ def read(environ: WSGIEnvironment, owner: Callable[[str], str]) -> Incoming:
         operation = "?"
     return Incoming(
         account=account,
+        access_key=found[1] if found else "",
         region="us-east-1" if region == "aws-global" else region,
         service=service,
         operation=operation,

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from tests.athena_endpoint.accounts import Account
     from tests.athena_endpoint.athena import Athena
+    from tests.athena_endpoint.gate import Gate
     from tests.athena_endpoint.requests import Incoming
 
 
@@ -98,6 +99,7 @@ class Endpoint:
         self.holds: Holds = Holds()
         self.faults: Faults = Faults()
         self.calls: CallLog = CallLog()
+        self.gates: dict[str, Gate] = {}
         self.accounts = Accounts(self._glue)
         self._at_once = at_once
         self._loading = threading.Lock()
@@ -182,6 +184,10 @@ class Endpoint:
     def _answer(
         self, call: Incoming, rule: Rule | None, environ: WSGIEnvironment, start: _Seen
     ) -> Iterable[bytes]:
+        gate = self._gate(call)
+        refusal = None if gate is None else gate.refusal(call, environ)
+        if refusal is not None:
+            return _refuse(call, refusal, start)
         if rule is None:
             return self._serve(call, environ, start)
         match rule.kind:
@@ -205,6 +211,12 @@ class Endpoint:
         if error is None:
             raise ValueError(f"no answer for {rule.kind}")
         return _refuse(call, error, start)
+
+    def _gate(self, call: Incoming) -> Gate | None:
+        """Return the gate before an access key, before the roles of an account, or before all of it."""
+        role = f"role:{call.account}" if call.access_key.startswith("ASIA") else ""
+        names = (call.access_key, role, call.account)
+        return next((self.gates[name] for name in names if name in self.gates), None)
 
     def _serve(self, call: Incoming, environ: WSGIEnvironment, start: _Seen) -> Iterable[bytes]:
         operations = self.athena.operations if call.service == "athena" else {}

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from botocore.credentials import RefreshableCredentials
 
+from statsig_staging.access.identities import ROLE_SESSION
 from statsig_staging.errors import WarehouseError
-from statsig_staging.warehouses.athena.clients import ROLE_SESSION, Clients, open_clients
+from statsig_staging.warehouses.athena.clients import Clients, open_clients
 from statsig_staging.warehouses.athena.retries import Retries
 from tests.athena_endpoint.fixtures import Aws
 from tests.warehouses.athena import Pauses, a_connection

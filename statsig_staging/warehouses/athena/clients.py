@@ -16,6 +16,7 @@ from botocore.credentials import (
 )
 from botocore.exceptions import NoCredentialsError
 
+from statsig_staging.access.identities import ROLE_SESSION
 from statsig_staging.warehouses.athena import failures
 from statsig_staging.warehouses.athena.retries import Retries
 
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from mypy_boto3_sts import STSClient
 
     from statsig_staging.config import AthenaConnection
-
-ROLE_SESSION: Final = "statsig-staging"
-"""The name of the role's sessions, as CloudTrail shows it."""
 
 _MORE_CONNECTIONS: Final = 10
 """Connections beyond one for each statement: the poller, files and Glue at the same time."""

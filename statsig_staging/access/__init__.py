@@ -1,0 +1,1 @@
+"""What the engine may touch on AWS, as IAM documents made of the configuration."""
