@@ -7,11 +7,12 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, mo
 
 from statsig_staging import expressions
 from statsig_staging.config.fields import Count, Days, Model, Name, Scalar, no_bool
+from statsig_staging.config.lists import Names
 from statsig_staging.config.problems import quote
 
 _M = TypeVar("_M", bound=Model)
 _LATER_TYPES = frozenset(["count_distinct", "percentile", "retention", "funnel"])
-LATER_OPTIONS = frozenset(["dimensions", "percentile", "end", "length", "steps"])
+LATER_OPTIONS = frozenset(["percentile", "end", "length", "steps"])
 """Options that a metric may have one day."""
 
 Positive = Annotated[float, BeforeValidator(no_bool), Field(gt=0, allow_inf_nan=False)]
@@ -157,6 +158,7 @@ class UnitCountComponent(_Component):
 class _Metric(Model):
     name: Name
     bake_days: Days = 0
+    dimensions: Names = ()
 
 
 class _Adjusted(_Metric):
