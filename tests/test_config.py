@@ -305,7 +305,7 @@ def test_an_unknown_metric_type_suggests_one() -> None:
     """A misspelled type gets the nearest supported one."""
     [line] = problems(make_data(metrics__0__type="cuont"))
 
-    assert line.startswith("metrics[0].type: unknown metric type 'cuont'; supported: count, ")
+    assert line.startswith("metrics[0].type: unknown metric type 'cuont'; supported: ")
     assert line.endswith("; did you mean 'count'?")
 
 
@@ -612,3 +612,86 @@ def test_sources_are_typed() -> None:
     assert source.table is None
     with pytest.raises(ValidationError, match="columns"):
         AssignmentSource.model_validate(PROJECT["assignment_sources"][0] | {"columns": {"a": "b"}})
+
+
+@pytest.mark.parametrize(
+    ("metric", "message"),
+    [
+        (
+            {"type": "count", "window": {"start": 3, "end": 2}},
+            "window.end: end 2 is before start 3",
+        ),
+        (
+            {"type": "count", "window": {"end": -1}},
+            "window.end: should be greater than or equal to 0",
+        ),
+        ({"type": "count", "cap": 0}, "cap: should be greater than 0"),
+        ({"type": "count", "threshold": 1, "log": True}, "log does not go with threshold"),
+        (
+            {"type": "count", "threshold": 1, "winsorize": {}},
+            "threshold does not go with winsorize",
+        ),
+        ({"type": "count", "log": True, "cuped": {"days": 7}}, "log does not go with cuped"),
+        (
+            {"type": "count", "cuped": {"days": 0}},
+            "cuped.days: should be greater than or equal to 1",
+        ),
+        ({"type": "count", "cuped": {"days": 7, "dyas": 7}}, "cuped.dyas: unknown key; did you mean 'days'?"),
+        (
+            {"type": "count", "winsorize": {"low": 0.9, "high": 0.5}},
+            "winsorize.high: high 0.5 is not above low 0.9",
+        ),
+        (
+            {"type": "count", "winsorize": {"high": 99.9}},
+            "winsorize.high: should be less than or equal to 1",
+        ),
+        ({"type": "unit_count", "rollup": "window"}, "rollup window needs a window"),
+        (
+            {"type": "unit_count", "rollup": "daily", "window": {"end": 1}},
+            "rollup daily does not go with window",
+        ),
+        ({"type": "unit_count", "rollup": "latest"}, "rollup latest needs a filter"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_an_option_that_makes_no_sense_is_refused(metric: dict[str, Any], message: str) -> None:
+    """Where it stands, and why."""
+    data = make_data()
+    data["metrics"].append({"name": "x", "source": "events", **metric})
+
+    [line] = problems(data)
+
+    assert line.startswith("metrics[5]")
+    assert line.endswith(message)
+
+
+@pytest.mark.parametrize(
+    ("term", "message"),
+    [
+        ("nothing", "there is no metric 'nothing'"),
+        ("order_value", "metric 'order_value' is a mean, which no composite takes"),
+        ("revenue_per_visit", "metric 'revenue_per_visit' is a ratio, which no composite takes"),
+    ],
+)
+def test_a_composite_takes_metrics_of_one_number(term: str, message: str) -> None:
+    """A sum of a mean would be no unit's value."""
+    data = make_data()
+    terms = [{"metric": term, "sign": "-1"}]
+    data["metrics"].append({"name": "x", "type": "composite", "terms": terms})
+
+    [line] = problems(data)
+
+    assert line.startswith("metrics[5].terms[0].metric: ")
+    assert message in line
+
+
+def test_a_composite_needs_the_units_of_its_terms() -> None:
+    """It reads the sources that they read."""
+    data = make_data(experiments__0__unit="stable_id")
+    data["assignment_sources"][0]["units"]["stable_id"] = "stable_id"
+    data["metrics"].append({"name": "x", "type": "composite", "terms": [{"metric": "revenue"}]})
+    data["experiments"][0]["metrics"] = ["x"]
+
+    [line] = problems(data)
+
+    assert "metric source 'events' has no unit type 'stable_id'" in line
