@@ -309,12 +309,47 @@ def test_an_unknown_metric_type_suggests_one() -> None:
     assert line.endswith("; did you mean 'count'?")
 
 
-@pytest.mark.parametrize("option", ["dimensions", "steps", "end"])
+@pytest.mark.parametrize("option", ["steps", "end"])
 def test_a_later_option_says_so(option: str) -> None:
     """A documented option of a later release is not called unknown."""
     found = problems(make_data(**{f"metrics__0__{option}": 1}))
 
     assert found == [f"metrics[0].{option}: option {option!r} is not supported yet"]
+
+
+@pytest.mark.parametrize(
+    ("context", "told"),
+    [
+        ({"device": "d", "country": "c"}, "it has device, country; did you mean 'device'?"),
+        ({}, "it has none"),
+    ],
+)
+def test_a_dimension_is_a_context_column(context: dict[str, str], told: str) -> None:
+    """Any other name is refused where an experiment has the metric, with those that there are."""
+    data = make_data(
+        metrics__0__dimensions=["devise", "usd"], assignment_sources__0__context=context
+    )
+    metric, source = data["metrics"][0]["name"], data["assignment_sources"][0]["name"]
+    found = problems(data)
+
+    assert found[0] == (
+        f"experiments[0].metrics[0]: metric {metric!r} has dimension 'devise', which is no context "
+        f"column of assignment source {source!r}: {told}"
+    )
+    assert "dimension 'usd', which is no context column" in found[1]
+    assert len(found) == 2
+
+
+def test_a_dimension_that_is_there_is_taken() -> None:
+    """Also where the project is read again from its models."""
+    data = make_data(
+        metrics__0__dimensions=["device"], assignment_sources__0__context={"device": "d"}
+    )
+
+    assert problems(data) == []
+    assert problems(make_data(metrics__0__dimensions=["device", "device"]))[0] == (
+        "metrics[0].dimensions: lists 'device' twice"
+    )
 
 
 def test_later_types_of_a_component_say_so() -> None:
