@@ -1,5 +1,5 @@
 -- Statistics by level of a dimension: those of units whose group id begins with two digits, the number of their level.
--- Ten levels are told apart, the largest as of the last day; the others are OTHER, with the number after theirs.
+-- Ten levels are told apart, the largest as of the last day, and units without one; the others are OTHER.
 -- version: 1
 WITH level_sizes AS (
   SELECT
@@ -12,7 +12,7 @@ WITH level_sizes AS (
   SELECT
     e.level,
     e.is_large,
-    ROW_NUMBER() OVER (PARTITION BY e.is_large ORDER BY e.units DESC, e.level ASC NULLS LAST) AS place
+    ROW_NUMBER() OVER (PARTITION BY e.is_large, e.level IS NULL ORDER BY e.units DESC, e.level ASC) AS place
   FROM (
     SELECT
       c.level,
@@ -23,7 +23,11 @@ WITH level_sizes AS (
 ), dimension_levels AS (
   SELECT
     r.level,
-    CASE WHEN r.is_large AND r.place <= 10 THEN CAST(r.place + 9 AS VARCHAR) ELSE '20' END AS number,
+    CASE
+      WHEN NOT r.is_large OR r.place > 10 THEN '21'
+      WHEN r.level IS NULL THEN '20'
+      ELSE CAST(r.place + 9 AS VARCHAR)
+    END AS number,
     CASE WHEN r.is_large AND r.place <= 10 THEN r.level ELSE 'OTHER' END AS dimension_value
   FROM ranked_levels AS r
 ), dimension_units AS (

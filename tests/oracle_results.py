@@ -389,9 +389,9 @@ def is_divided(metric: OracleMetric) -> bool:
 
 
 def levels_of(experiment: Experiment, units: Iterable[ExposedUnit]) -> dict[str, Levels]:
-    """The values that most units have on the last day have a row of their own, null too.
+    """The values that most units have on the last day have a row of their own, and so has null.
 
-    Of values with equally many the smaller comes first, and null last.
+    Of values with equally many the smaller comes first.
     """
     units = list(units)
     found: dict[str, Levels] = {}
@@ -404,10 +404,12 @@ def levels_of(experiment: Experiment, units: Iterable[ExposedUnit]) -> dict[str,
             for value, size in sizes.items()
             if size >= experiment.dimension_units and value != REST
         ]
-        large.sort(key=lambda value: (-sizes[value], value is None, value or ""))
-        found[dimension] = {
-            value: value if value in large[:MOST_LEVELS] else REST for value in sizes
-        }
+        ranked = sorted(
+            (value for value in large if value is not None),
+            key=lambda value: (-sizes[value], str(value)),
+        )
+        own = {*ranked[:MOST_LEVELS], *({None} & set(large))}
+        found[dimension] = {value: value if value in own else REST for value in sizes}
     return found
 
 

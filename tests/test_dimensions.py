@@ -18,6 +18,7 @@ from tests import oracle
 from tests.factories import ASSIGNMENT_SOURCE, EXPERIMENT, METRIC_SOURCE
 from tests.histories import History, fast_folder, histories, play
 from tests.metric_strategies import new_scenarios
+from tests.oracle import Rollup
 from tests.strategies import Scenario, write_project
 from tests.test_equality import QUIET
 from tests.worlds import NOW
@@ -39,7 +40,9 @@ def by_context(draw: st.DrawFn) -> Scenario:
             and all(term["metric"] in known for term in config.get("terms", ()))
         ):
             known[config["name"]] = config
-    rollups = draw(st.sampled_from((("daily", "cumulative"), ("cumulative", "7_day"))))
+    rollups: tuple[Rollup, ...] = draw(
+        st.sampled_from((("daily", "cumulative"), ("cumulative", "7_day")))
+    )
     experiment = replace(
         scenario.experiment,
         metrics=tuple(named[name] for name in known),
@@ -153,6 +156,7 @@ def levels(rows: Sequence[Mapping[str, Any]], day: int) -> dict[str | None, int]
     return found
 
 
+@pytest.mark.slow
 def test_a_level_that_grows_has_rows_of_all_days(tmp_path: Path) -> None:
     """Late rows, a level that leaves OTHER and a unit whose level moves: as one full load has it."""
     shop = Shop(tmp_path, (REVENUE, WINSORIZED), dimension_units=2)
