@@ -10,6 +10,7 @@ import hashlib
 import re
 from datetime import UTC
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import sqlglot
@@ -94,6 +95,8 @@ _MORE_AGGREGATES = frozenset(
         "tdigest_agg",
     ]
 )
+_REMEMBERED = 4096
+"""So many expressions are remembered: a project is read, planned and fingerprinted from the same ones."""
 _PLAIN_NAME = re.compile(r"[^\W\d]\w*")
 _MACRO_TEXT = re.compile(r"\{\s*(statsig_\w*)\s*\}")
 # Athena takes at most 262,144 bytes a statement, and what we put around user SQL counts too.
@@ -131,6 +134,11 @@ def parse_scalar(sql: str) -> exp.Expr:
         ValueError: If ``sql`` is not one expression, or holds a subquery, an aggregate, a window
             function, a star, an alias or a macro.
     """
+    return _scalar(sql).copy()
+
+
+@lru_cache(_REMEMBERED)
+def _scalar(sql: str) -> exp.Expr:
     tokens = _tokens(sql)
     if not tokens:
         raise ValueError("is empty; write one expression")

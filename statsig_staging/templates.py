@@ -114,9 +114,13 @@ def part(query: exp.Query, name: str) -> exp.Select:
 
 
 def aliased(relation: exp.Expr, alias: str) -> exp.Expr:
-    """Return a table or query as something that FROM takes, under ``alias``."""
+    """Return a table or query as something that FROM takes, under ``alias``.
+
+    A query that stands in no other tree yet is taken as it is: copies of large ones take long.
+    """
     if isinstance(relation, exp.Query):
-        return relation.copy().subquery(alias, copy=False)
+        own = relation if relation.parent is None else relation.copy()
+        return own.subquery(alias, copy=False)
     if not isinstance(relation, exp.Table):
         raise TypeError(f"not a table or query: {relation!r}")
     table = relation.copy()

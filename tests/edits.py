@@ -13,6 +13,7 @@ from tests.oracle import Event, Experiment, Exposure, OracleMetric
 from tests.strategies import (
     HALVES,
     PARTITION_RULES,
+    AnyDraft,
     AssignmentSource,
     Draft,
     MetricSource,
@@ -292,8 +293,8 @@ class Definitions:
     """
 
     scenario: Scenario
-    drafts: tuple[Draft, ...]
-    spare: tuple[Draft, ...]
+    drafts: tuple[AnyDraft, ...]
+    spare: tuple[AnyDraft, ...]
 
     def spelled_out(self) -> Scenario:
         """Return the scenario with the metrics, and with the partitions as its sources have them."""
@@ -375,6 +376,8 @@ def change_metric(now: Definitions, picks: Picks) -> Definitions:
 def swap_sides(now: Definitions, picks: Picks) -> Definitions:
     """Filter and value of a metric become those of another."""
     old, model = picks.of(now.drafts), (*now.drafts, *now.spare)[picks.second % 3]
+    if not isinstance(old, Draft) or not isinstance(model, Draft):
+        return now
     source = model.sides[0]
 
     def altered(side: Side) -> Side:
@@ -384,7 +387,7 @@ def swap_sides(now: Definitions, picks: Picks) -> Definitions:
     return with_draft(now, old, replace(old, sides=tuple(map(altered, old.sides))))
 
 
-def with_draft(now: Definitions, old: Draft, new: Draft) -> Definitions:
+def with_draft(now: Definitions, old: AnyDraft, new: AnyDraft) -> Definitions:
     """Return the definitions with a metric replaced."""
     return replace(now, drafts=tuple(new if draft is old else draft for draft in now.drafts))
 

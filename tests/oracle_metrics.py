@@ -124,12 +124,12 @@ def distinct(aggregate: Aggregate, rows: Sequence[KeptEvent]) -> Double | None:
 
 
 def participation(
-    aggregate: Aggregate, unit: ExposedUnit, rows: Sequence[KeptEvent], day: date
+    aggregate: Aggregate, rows: Sequence[KeptEvent], exposed_days: int
 ) -> Double | None:
     """Return a unit count.
 
     Once: 1 if there is a row. Daily: the number of days with a row, divided by the number of days
-    from the first exposure through ``day``. Latest: 1 if the filter is true of the latest row of
+    of exposure that are looked at. Latest: 1 if the filter is true of the latest row of
     all rows, or of one of several at that timestamp.
     """
     passing = [row for row in rows if contribution(aggregate, row.fields) is not None]
@@ -138,7 +138,7 @@ def participation(
             return ONE if passing else None
         case "daily":
             days = len({row.ds for row in passing})
-            share = days / ((day - unit.first_exposure_ds).days + 1)
+            share = days / exposed_days
             return Double(share, share)
         case "latest":
             latest = max((row.moment for row in rows), default=None)
@@ -150,21 +150,20 @@ def at_least(threshold: float, number: Double) -> Double:
     return ONE if number >= threshold else NOTHING
 
 
-def number(aggregate: Aggregate, unit: ExposedUnit, rows: Sequence[KeptEvent], day: date) -> Double:
+def number(aggregate: Aggregate, rows: Sequence[KeptEvent], exposed_days: int = 1) -> Double:
     """Return what the unit's rows come to; without rows, or without a value, it is 0.
 
     Args:
         aggregate: How the rows are read and put together.
-        unit: The unit.
-        rows: Its rows that are looked at.
-        day: The day as of which it is asked.
+        rows: The unit's rows that are looked at.
+        exposed_days: Of how many days of its exposure they are.
     """
     found: Double | None
     match aggregate.kind:
         case "count" | "sum":
             found = total(aggregate, rows)
         case "unit_count":
-            found = participation(aggregate, unit, rows, day)
+            found = participation(aggregate, rows, exposed_days)
         case "min" | "max":
             found = extreme(aggregate, rows)
         case "first_value" | "latest_value":
@@ -211,7 +210,18 @@ def covariate(
 ) -> Double:
     """The same definition over the rows of the days before the exposure, without the window."""
     rows = [row for row in earlier if is_in_lookback(days, unit, row)]
-    return number(aggregate, unit, rows, unit.first_exposure_ds)
+    return number(aggregate, rows)
+
+
+def day_before(
+    aggregate: Aggregate,
+    days: int,
+    unit: ExposedUnit,
+    earlier: Sequence[KeptEvent],
+    day: date,
+) -> Double:
+    """A covariate of the rows of one day before the day of the exposure."""
+    return covariate(aggregate, days, unit, [row for row in earlier if row.ds == day])
 
 
 def aggregates_of(metric: OracleMetric) -> dict[SideName, Aggregate]:
@@ -254,7 +264,7 @@ def retention(
 
     A window is there for each day s with a row that passes the filter and s + end <= the day. It
     is completed if on some day from s + end - length + 1 through s + end a row passes the
-    completion filter. A window belongs to the day s.
+    completion filter. A window belongs to its last day, s + end.
     """
     completion = definition.completed_by or definition.where
     starts = {row.ds for row in rows if definition.where(row.fields) is True}
@@ -262,7 +272,7 @@ def retention(
     completed = windows = 0
     for start in starts:
         last = start + definition.end * DAY
-        if last > day or not days(start):
+        if last > day or not days(last):
             continue
         windows += 1
         if any(last - n * DAY in returns for n in range(definition.length)):

@@ -63,6 +63,15 @@ class Frame:
         length = TRAILING.get(self.rollup, 1)
         return last - timedelta(days=length) < day <= last
 
+    def exposed_days_of(self, unit: ExposedUnit) -> int:
+        """Return how many days of a unit's exposure are looked at."""
+        if self.day_index is not None:
+            return 1
+        exposed = (self.baked - unit.first_exposure_ds).days + 1
+        if self.rollup == "cumulative":
+            return exposed
+        return min(exposed, TRAILING.get(self.rollup, 1))
+
     def holds_unit(self, unit: ExposedUnit) -> bool:
         """Units first exposed on the last day or before; since exposure, those that came so far."""
         return max(unit.first_exposure_ds, self.last_day_of(unit)) <= self.baked
@@ -75,12 +84,16 @@ def frames_of_day(experiment: Experiment, day: date) -> list[Frame]:
 
 
 def frames_since_exposure(experiment: Experiment, last_day: date) -> list[Frame]:
-    """Return one frame for each number of days that a unit can have been exposed."""
+    """Return one frame for each number of days that a unit can have been exposed.
+
+    Metrics with covariates have the days before the exposure too.
+    """
     if "days_since_exposure" not in experiment.rollups:
         return []
+    before = max((metric.cuped_days or 0 for metric in experiment.metrics), default=0)
     return [
         Frame(rollup="days_since_exposure", day=last_day, day_index=index)
-        for index in range((last_day - experiment.start).days + 1)
+        for index in range(-before, (last_day - experiment.start).days + 1)
     ]
 
 
@@ -137,8 +150,8 @@ class View:
         """Aggregate each unit's rows; a unit without any is zero."""
         found = {}
         for unit in self.units:
-            day = self.frame.last_day_of(unit)
-            found[unit.unit] = metrics.number(aggregate, unit, self.rows(unit, aggregate), day)
+            days = self.frame.exposed_days_of(unit)
+            found[unit.unit] = metrics.number(aggregate, self.rows(unit, aggregate), days)
         return self.winsorized(aggregate.winsorize, found)
 
     def winsorized(self, rule: Winsorize | None, found: Mapping[str, Double]) -> dict[str, Double]:
@@ -153,6 +166,18 @@ class View:
         low = percentile(amounts, rule.low) if rule.low > 0.0 else None
         high = percentile(amounts, rule.high) if rule.high < 1.0 else None
         return {unit: clamped(x, low, high) for unit, x in found.items()}
+
+    def side(self, aggregate: Aggregate, cuped_days: int | None) -> dict[str, Double]:
+        """Aggregate each unit's rows; on a day before the exposure those of its covariate."""
+        index = self.frame.day_index
+        if index is None or index >= 0 or cuped_days is None:
+            return self.aggregated(aggregate)
+        earlier = self.loaded.earlier[aggregate.source]
+        found = {}
+        for unit in self.units:
+            rows, day = earlier.get(unit.unit, []), self.frame.last_day_of(unit)
+            found[unit.unit] = metrics.day_before(aggregate, cuped_days, unit, rows, day)
+        return self.winsorized(aggregate.winsorize, found)
 
     def covariates(self, aggregate: Aggregate, days: int) -> dict[str, Double]:
         """Return each unit's number from before its exposure."""
@@ -209,8 +234,8 @@ def numbers_of(
 def aggregates(view: View, metric: OracleMetric) -> Numbers:
     """x is the numerator, y the denominator where there is one; a log has a y of its own."""
     sides = metrics.aggregates_of(metric)
-    x = view.aggregated(sides["numerator"])
-    y = view.aggregated(sides["denominator"]) if "denominator" in sides else None
+    found = {side: view.side(aggregate, metric.cuped_days) for side, aggregate in sides.items()}
+    x, y = found["numerator"], found.get("denominator")
     if metric.log:
         logs = {unit: metrics.logarithm(total) for unit, total in x.items()}
         x, y = {u: log[0] for u, log in logs.items()}, {u: log[1] for u, log in logs.items()}
@@ -323,6 +348,8 @@ def rows_of_frame(
     """
     rows: list[Row] = []
     for metric in experiment.metrics:
+        if frame.day_index is not None and frame.day_index < -(metric.cuped_days or 0):
+            continue
         for part in parts_of(experiment, loaded, levels, frame, metric):
             for group in groups:
                 units = [unit for unit in loaded.units.values() if unit.group == group]

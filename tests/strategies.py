@@ -809,6 +809,26 @@ class Draft:
         return {"name": self.name, **self.sides[0].definition(), "type": self.type}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FixedDraft:
+    """A metric of any type, as it was drawn: for the oracle, and as a project defines it."""
+
+    name: str
+    of: oracle.OracleMetric
+    config: Mapping[str, Any]
+
+    def metric(self, aliases: Mapping[str, Expression]) -> oracle.OracleMetric:
+        """Return it for the oracle; it names no aliases."""
+        return replace(self.of, name=self.name)
+
+    def definition(self) -> dict[str, Any]:
+        """Return it as a project defines it."""
+        return {**self.config, "name": self.name}
+
+
+AnyDraft = Draft | FixedDraft
+
+
 @st.composite
 def drafts(draw: st.DrawFn, index: int) -> Draft:
     """Draw a metric; its name ends in ``index``."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,6 +14,7 @@ import yaml
 
 import statsig_staging as staging
 from statsig_staging import terms
+from statsig_staging.aggregates import Fold
 from statsig_staging.engine import Engine
 from statsig_staging.terms import ShapeKind
 from tests import oracle
@@ -215,9 +216,14 @@ def unit_day_columns(
     for metric in experiment.metrics:
         statistic = terms.statistic_of(project.metric(metric.name), project)
         for side, term in zip(("numerator", "denominator"), statistic.values, strict=False):
+            if metric.type not in get_args(oracle.MetricType) or len(term.parts) > 1:
+                continue
             [part] = term.parts
-            if part.shape.kind is ShapeKind.ONCE:
-                # The unit-day stores how many rows there were; that there was one is told from it.
+            aggregate, plain = part.aggregate, part.shape.kind is ShapeKind.PLAIN
+            if not plain or aggregate.span is not None or aggregate.cap is not None:
+                # The oracle has what is added up of all rows; how it counts is for results to show.
+                continue
+            if aggregate.kind.fold is not Fold.SUM:
                 continue
             columns = found.setdefault(part.aggregate.source, {})
             columns[metric.name, side] = part.aggregate.column

@@ -1,6 +1,8 @@
 """The project: everything that is declared, checked all at once."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -64,8 +66,7 @@ class Project(Model):
         Raises:
             ConfigError: If the project has none.
         """
-        known = {experiment.id: experiment for experiment in self.experiments}
-        return _named(known, str(experiment_id), "experiment")
+        return _named(self._by_name.experiments, str(experiment_id), "experiment")
 
     def assignment_source(self, name: str) -> AssignmentSource:
         """Return the assignment source of this name.
@@ -73,8 +74,7 @@ class Project(Model):
         Raises:
             ConfigError: If the project has none.
         """
-        known = {source.name: source for source in self.assignment_sources}
-        return _named(known, name, "assignment source")
+        return _named(self._by_name.assignment_sources, name, "assignment source")
 
     def metric_source(self, name: str) -> MetricSource:
         """Return the metric source of this name.
@@ -82,8 +82,7 @@ class Project(Model):
         Raises:
             ConfigError: If the project has none.
         """
-        known = {source.name: source for source in self.metric_sources}
-        return _named(known, name, "metric source")
+        return _named(self._by_name.metric_sources, name, "metric source")
 
     def metric(self, name: str) -> Metric:
         """Return the metric of this name.
@@ -91,8 +90,24 @@ class Project(Model):
         Raises:
             ConfigError: If the project has none.
         """
-        known: dict[str, Metric] = {metric.name: metric for metric in self.metrics}
-        return _named(known, name, "metric")
+        return _named(self._by_name.metrics, name, "metric")
+
+    @cached_property
+    def _by_name(self) -> "_ByName":
+        return _ByName(
+            assignment_sources={source.name: source for source in self.assignment_sources},
+            metric_sources={source.name: source for source in self.metric_sources},
+            metrics={metric.name: metric for metric in self.metrics},
+            experiments={experiment.id: experiment for experiment in self.experiments},
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ByName:
+    assignment_sources: Mapping[str, AssignmentSource]
+    metric_sources: Mapping[str, MetricSource]
+    metrics: Mapping[str, Metric]
+    experiments: Mapping[str, Experiment]
 
 
 def parse_project(

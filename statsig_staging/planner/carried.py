@@ -14,7 +14,7 @@ from statsig_staging import templates
 from statsig_staging.aggregates import Fold
 from statsig_staging.days import DAY
 from statsig_staging.planner import exposures, moments
-from statsig_staging.planner.folds import folded, or_zero, present, running
+from statsig_staging.planner.folds import double, folded, named, or_zero, present, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -72,18 +72,18 @@ def _fold(activity: exp.Select, names: Numbered, day: date) -> None:
         ifs=[exp.If(this=exp.LT(this=old, expression=last), true=last.copy())], default=old.copy()
     )
     together = [
-        exp.alias_(present(aggregate, folded(aggregate, exp.column(short, "u"), old.copy())), short)
+        named(present(aggregate, folded(aggregate, exp.column(short, "u"), old.copy())), short)
         for short, aggregate in names.aggregates.values()
     ]
     keys = [exp.column("unit_key", "m"), exp.column("group_id", "m")]
-    activity.select(*keys, exp.alias_(on_day, "ds"), *together, append=False, copy=False)
+    activity.select(*keys, named(on_day, "ds"), *together, append=False, copy=False)
     activity.group_by(*(key.copy() for key in keys), on_day.copy(), copy=False)
 
 
 def _fill_activity(activity: exp.Select, names: Numbered) -> None:
     for short, aggregate in names.aggregates.values():
         value = present(aggregate, exp.column(short, "u"))
-        activity.select(exp.alias_(value, short), copy=False)
+        activity.select(named(value, short), copy=False)
 
 
 def _fill_running(running_days: exp.Select, names: Numbered, unit: str) -> None:
@@ -94,7 +94,7 @@ def _fill_running(running_days: exp.Select, names: Numbered, unit: str) -> None:
         if aggregate.kind.fold is not Fold.SUM:
             ends["before"] = "1"
         windows = (
-            exp.alias_(
+            named(
                 running(
                     aggregate,
                     value.copy(),
@@ -114,8 +114,8 @@ def _fill_moments(rows: exp.Select, names: Numbered) -> None:
     for short, moment in names.moments.values():
         day = _product(moment, names, _day_value)
         rows.select(
-            exp.alias_(exp.Sum(this=day), f"{short}_daily"),
-            exp.alias_(exp.Sum(this=_move(moment, names)), f"{short}_move"),
+            named(exp.Sum(this=day), f"{short}_daily"),
+            named(exp.Sum(this=_move(moment, names)), f"{short}_move"),
             copy=False,
         )
 
@@ -150,8 +150,8 @@ def _fill_leaver_moments(rows: exp.Select, names: Numbered) -> None:
         on_day = exp.EQ(this=exp.column("ds", "d"), expression=exp.column("ds", "r"))
         day = exp.Case(ifs=[exp.If(this=on_day, true=_product(moment, names, _day_value))])
         rows.select(
-            exp.alias_(exp.Sum(this=day), f"{short}_daily"),
-            exp.alias_(exp.Sum(this=_product(moment, names, _total)), f"{short}_standing"),
+            named(exp.Sum(this=day), f"{short}_daily"),
+            named(exp.Sum(this=_product(moment, names, _total)), f"{short}_standing"),
             copy=False,
         )
 
@@ -204,15 +204,15 @@ def _fill_series(series: exp.Select, names: Numbered) -> None:
         )
         cumulative = exp.Add(this=moved, expression=or_zero(exp.column(f"{short}_standing", "l")))
         series.select(
-            exp.alias_(daily, f"{short}_daily"),
-            exp.alias_(cumulative, f"{short}_cumulative"),
+            named(daily, f"{short}_daily"),
+            named(cumulative, f"{short}_cumulative"),
             copy=False,
         )
 
 
 def _by_rollup(source: Moment | str, names: Numbered) -> exp.Expr:
     if isinstance(source, str):
-        return exp.cast(exp.column(source, "t"), "double")
+        return double(exp.column(source, "t"))
     short, _ = names.moments[source.key]
     is_daily = exp.EQ(this=exp.column("rollup", "k"), expression=exp.Literal.string("daily"))
     return exp.Case(

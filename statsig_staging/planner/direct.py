@@ -148,10 +148,10 @@ def _covariates(of: Direct) -> exp.Query:
         column = present(aggregate, exp.column(short, "u"))
         return moments.shaped(part, folded(aggregate, column, exp.column("ds", "u")))
 
-    query = exp.select(exp.column("unit_id", "u")).from_(days.subquery("u"))
+    query = exp.select(exp.column("unit_id", "u")).from_(days.subquery("u", copy=False))
     for short, term in of.names.covariates.values():
-        query = query.select(exp.alias_(moments.added(term, value), short))
-    return query.group_by(exp.column("unit_id", "u"))
+        query.select(exp.alias_(moments.added(term, value), short), copy=False)
+    return query.group_by(exp.column("unit_id", "u"), copy=False)
 
 
 def _enters(clock: Clock, wanted: Results) -> exp.Expr:
@@ -255,9 +255,16 @@ def _before(of: Direct) -> dict[str, tuple[str, Aggregate]]:
     return found
 
 
+def _last(of: Direct) -> date:
+    """Return the last day whose rows count."""
+    return of.wanted.days[-1] - of.clock.bake_days * DAY
+
+
 def _standing_since_exposure(of: Direct, bound: Mapping[str, exp.Expr]) -> exp.Query:
     query = templates.bind(
-        "standing_since_exposure", tables=bound, values={"through": of.wanted.days[-1]}
+        "standing_since_exposure",
+        tables=bound,
+        values={"through": of.wanted.days[-1], "last": _last(of)},
     )
     earlier = {short for short, _ in _before(of).values()}
     is_before = exp.LT(this=exp.column("ds", "u"), expression=exp.column("first_exposure_ds", "m"))
@@ -281,15 +288,15 @@ def _values(of: Direct) -> exp.Query:
     for key, name in part_names.items():
         total = exp.column(of.names.short(parts[key].aggregate), "s")
         value = moments.shaped(parts[key], total, _exposed_days(of))
-        query = query.select(exp.alias_(value, name))
-    unit_parts: exp.Query = query.from_(_standing(of).subquery("s"))
+        query.select(exp.alias_(value, name), copy=False)
+    unit_parts: exp.Query = query.from_(_standing(of).subquery("s", copy=False), copy=False)
     winsors = {part_names[key]: part.winsor for key, part in parts.items()}
     unit_parts = clamping.clamped(unit_parts, winsors)
     summed = exp.select(*(exp.column(name, "p") for name in ("point", "unit_id", "group_id")))
     for key, name in term_names.items():
         value = moments.added(values[key], lambda part: exp.column(part_names[part.key], "p"))
-        summed = summed.select(exp.alias_(value, name))
-    unit_terms = summed.from_(unit_parts.subquery("p"))
+        summed.select(exp.alias_(value, name), copy=False)
+    unit_terms = summed.from_(unit_parts.subquery("p", copy=False), copy=False)
     return clamping.clamped(unit_terms, {term_names[key]: t.winsor for key, t in values.items()})
 
 
@@ -343,7 +350,7 @@ def _counted(of: Direct) -> exp.Query:
         query = templates.bind(
             "counted_since_exposure",
             tables={"day_indexes": _indexes(of), "members": _members(of)},
-            values={"through": through},
+            values={"through": through, "last": _last(of)},
         )
     else:
         query = templates.bind(

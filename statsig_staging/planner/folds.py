@@ -12,9 +12,19 @@ if TYPE_CHECKING:
     from statsig_staging.aggregates import Aggregate
 
 
+def double(value: exp.Expr) -> exp.Cast:
+    """Return a value as DOUBLE; the value is taken as it is, not copied."""
+    return exp.Cast(this=value, to=exp.DataType(this=exp.DataType.Type.DOUBLE))
+
+
+def named(value: exp.Expr, name: str) -> exp.Expr:
+    """Return a value as a column of this name; the value is taken as it is, not copied."""
+    return exp.Alias(this=value, alias=exp.to_identifier(name))
+
+
 def zero() -> exp.Expr:
     """Return 0 as DOUBLE."""
-    return exp.cast(exp.Literal.number(0), "double")
+    return double(exp.Literal.number(0))
 
 
 def or_zero(value: exp.Expr) -> exp.Expr:

@@ -9,7 +9,7 @@ from sqlglot import exp
 
 from statsig_staging import templates
 from statsig_staging.aggregates import Fold
-from statsig_staging.planner.folds import or_zero, zero
+from statsig_staging.planner.folds import double, named, or_zero, zero
 from statsig_staging.terms import ShapeKind
 
 if TYPE_CHECKING:
@@ -148,10 +148,10 @@ def fill_statistics(
             for number, statistic in enumerate(statistics)
             if (source := source_of(statistic, column)) is not None
         ]
-        chosen: exp.Expr = exp.cast(exp.null(), "double")
+        chosen: exp.Expr = double(exp.null())
         if cases:
             chosen = exp.Case(this=exp.column("number", "k"), ifs=cases)
-        rows.select(exp.alias_(chosen, column), copy=False)
+        rows.select(named(chosen, column), copy=False)
 
 
 def keys(rollups: Iterable[str], statistics: Sequence[Statistic]) -> exp.Query:
@@ -189,7 +189,7 @@ def unit_days(
                 value: exp.Expr = exp.null()
                 if key in held:
                     value = exp.column(aggregate.column, "u")
-                query = query.select(exp.alias_(exp.cast(value, "double"), short))
+                query.select(named(double(value), short), copy=False)
             selects.append(query.from_(part.subquery("u", copy=False), copy=False))
     union: exp.Query = selects[0]
     for select in selects[1:]:
@@ -199,7 +199,7 @@ def unit_days(
 
 
 def _summed(union: exp.Query, shorts: Iterable[str]) -> exp.Query:
-    summed = [exp.alias_(exp.Sum(this=exp.column(short, "b")), short) for short in shorts]
+    summed = [named(exp.Sum(this=exp.column(short, "b")), short) for short in shorts]
     unit, day = exp.column("unit_id", "b"), exp.column("ds", "b")
     return (
         exp.select(unit, day, *summed).from_(union.subquery("b")).group_by(unit.copy(), day.copy())
@@ -220,7 +220,7 @@ def shaped(part: Part, total: exp.Expr, exposed_days: exp.Expr | None = None) ->
         case ShapeKind.ONCE:
             return _one_where(exp.GT(this=total, expression=zero()))
         case ShapeKind.AT_LEAST:
-            least = exp.cast(exp.Literal.number(repr(part.shape.threshold)), "double")
+            least = double(exp.Literal.number(repr(part.shape.threshold)))
             return _one_where(exp.GTE(this=total, expression=least))
         case ShapeKind.LOG:
             positive = exp.GT(this=total, expression=zero())
@@ -230,7 +230,7 @@ def shaped(part: Part, total: exp.Expr, exposed_days: exp.Expr | None = None) ->
         case ShapeKind.PER_DAY:
             if exposed_days is None:
                 raise ValueError("days of exposure are known day by day only")
-            return exp.Div(this=or_zero(total), expression=exp.cast(exposed_days, "double"))
+            return exp.Div(this=or_zero(total), expression=double(exposed_days))
         case _:
             assert_never(part.shape.kind)
 
@@ -241,7 +241,7 @@ def _is_zero_based(part: Part) -> bool:
 
 
 def _one_where(condition: exp.Expr) -> exp.Expr:
-    one = exp.cast(exp.Literal.number(1), "double")
+    one = double(exp.Literal.number(1))
     return exp.Case(ifs=[exp.If(this=condition, true=one)], default=zero())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from statsig_staging import terms
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from statsig_staging.warehouses.base import Traits
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class LoadRequest:
     """Everything that planning a load looks at.
 
@@ -62,13 +63,13 @@ class LoadRequest:
         """The staging database."""
         return self.project.connection.database
 
-    @property
+    @cached_property
     def statistics(self) -> tuple[Statistic, ...]:
         """The experiment's metrics as statistics."""
         found = (self.project.metric(name) for name in self.experiment.metrics)
         return tuple(terms.statistic_of(metric, self.project) for metric in found)
 
-    @property
+    @cached_property
     def metric_sources(self) -> tuple[MetricSource, ...]:
         """The metric sources that the metrics need, by name."""
         names = {each.source for statistic in self.statistics for each in statistic.aggregates}

@@ -63,13 +63,13 @@ class UnitTotals:
         days = self._of(tables.node(self.database, self.unit_days))
         day = exp.column("ds", "u")
         if through is not None:
-            days = days.where(exp.LTE(this=day, expression=templates.literal(through)))
+            days.where(exp.LTE(this=day, expression=templates.literal(through)), copy=False)
         if self.carried is None:
             first = exp.GTE(this=day.copy(), expression=templates.literal(since))
-            return [days if since is None else days.where(first)]
+            return [days if since is None else days.where(first, copy=False)]
         later = exp.GT(this=day.copy(), expression=templates.literal(self.carried.through))
         totals = tables.node(self.database, self.target, self.carried.snapshot_id)
-        return [days.where(later), self._of(totals, held=self._lasting)]
+        return [days.where(later, copy=False), self._of(totals, held=self._lasting)]
 
     @property
     def _lasting(self) -> tuple[Aggregate, ...]:
@@ -82,8 +82,8 @@ class UnitTotals:
             value: exp.Expr = exp.column(each.column, "u")
             if held is not None and each not in held:
                 value = exp.alias_(exp.cast(exp.null(), "double"), each.column)
-            query = query.select(value)
-        return query.from_(templates.aliased(node, "u"))
+            query.select(value, copy=False)
+        return query.from_(templates.aliased(node, "u"), copy=False)
 
     def step(self, through: date, *, needs: tuple[str, ...], full: bool) -> Step:
         """Return the step that sums every day up to ``through``."""
