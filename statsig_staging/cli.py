@@ -300,6 +300,7 @@ def status(experiment_id: str | None, project: Path, *, as_json: bool) -> None:
     examples=(
         "results --experiment 123",
         "results --experiment 123 --rollup daily --metric purchases",
+        "results --experiment 123 --dimension device",
         "results --experiment 123 --json > results.json",
     ),
 )
@@ -308,11 +309,17 @@ def status(experiment_id: str | None, project: Path, *, as_json: bool) -> None:
     "--rollup", metavar="NAME", help="daily or cumulative; by default cumulative, or all in JSON."
 )
 @click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Only this; repeatable.")
+@click.option(
+    "--dimension",
+    metavar="NAME",
+    help="By level of this; by default the whole population, or all in JSON.",
+)
 @_json
 def results(
     experiment_id: str,
     rollup: str | None,
     metrics: tuple[str, ...],
+    dimension: str | None,
     project: Path,
     *,
     as_json: bool,
@@ -327,10 +334,15 @@ def results(
     experiment = declared.experiment(experiment_id)
     shown = rollup if as_json else rollup or "cumulative"
     with _connect(declared) as engine:
-        table = engine.results(experiment_id, rollup=shown, metrics=metrics)
+        table = engine.results(experiment_id, rollup=shown, metrics=metrics, dimension=dimension)
     rows = table.to_pylist()
     load_id = documents.load_of(table)["load_id"]
-    _warn_of_missing(experiment, metrics, {row["metric"] for row in rows}, load_id)
+    wanted = [
+        name
+        for name in metrics or experiment.metrics
+        if dimension is None or dimension in declared.metric(name).dimensions
+    ]
+    _warn_of_missing(experiment, wanted, {row["metric"] for row in rows}, load_id)
     if as_json:
         _print_json(documents.results_document(experiment_id, table))
         return
@@ -338,7 +350,7 @@ def results(
     _print(
         f"Experiment {experiment_id}, {shown}, {'no days' if day is None else day} (load {load_id})"
     )
-    _show(display.results_view(rows, experiment))
+    _show(display.results_view([r for r in rows if r["dimension"] == dimension], experiment))
 
 
 @commands.command(
@@ -494,7 +506,7 @@ def _warn_of_missing(
 ) -> None:
     _warn(
         f"metric {name!r} is not in load {load_id}; run: {PROGRAM} run --experiment {experiment.id}"
-        for name in (tuple(wanted) or experiment.metrics)
+        for name in wanted
         if name not in found
     )
 

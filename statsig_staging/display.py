@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import groupby
 from shlex import quote
 from typing import TYPE_CHECKING, Any
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 
 RECENT_LOADS = 5
 _WIDE = 10_000
+_REST = "OTHER"
+_NULL = "null"
 
 
 def console_on(stream: TextIO) -> Console:
@@ -356,17 +359,27 @@ def _side(difference: Difference, value: object) -> str:
 def results_view(rows: Sequence[Mapping[str, Any]], experiment: Experiment) -> RenderableType:
     """Return a table per metric: its groups on the last day that ``rows`` hold, the control first.
 
+    A dimension of a metric has a table of its own, with the groups of each level, the largest level first.
+
     Args:
         rows: Rows of ``results``, of one rollup.
         experiment: Its control is what the other groups are compared with.
     """
     rank = {metric: index for index, metric in enumerate(experiment.metrics)}
     last = last_day(rows)
+    of_day = [row for row in rows if _day(row) == last]
+    units: Counter[tuple[str | None, ...]] = Counter()
+    for row in of_day:
+        units[_part(row)] += row["units"]
     shown = sorted(
-        (row for row in rows if _day(row) == last),
+        of_day,
         key=lambda row: (
             rank.get(row["metric"], len(rank)),
             *_heading(row),
+            row["dimension_value"] == _REST,
+            -units[_part(row)],
+            row["dimension_value"] is None,
+            row["dimension_value"] or "",
             row["group_id"] != experiment.control,
             row["group_id"],
         ),
@@ -386,22 +399,31 @@ def _day(row: Mapping[str, Any]) -> Any:
     return row["ds"] if row["ds"] is not None else row["day_index"]
 
 
-def _heading(row: Mapping[str, Any]) -> tuple[str, str, str]:
-    return row["metric"], row["dimension"] or "", row["dimension_value"] or ""
+def _heading(row: Mapping[str, Any]) -> tuple[str, str]:
+    return row["metric"], row["dimension"] or ""
+
+
+def _part(row: Mapping[str, Any]) -> tuple[str | None, ...]:
+    return row["metric"], row["dimension"], row["dimension_value"]
 
 
 def _metric(rows: Sequence[Mapping[str, Any]], control: str | None) -> RenderableType:
-    metric, dimension, value = _heading(rows[0])
-    title = f"{metric}, {dimension} = {value}" if dimension else metric
-    base = next((row["mean"] for row in rows if row["group_id"] == control), None)
+    metric, dimension = _heading(rows[0])
+    title = f"{metric} by {dimension}" if dimension else metric
+    bases = {_part(row): row["mean"] for row in rows if row["group_id"] == control}
     columns = [_left("Group"), _right("Units"), _right("Mean"), _right("Total")]
+    if dimension:
+        columns.insert(0, _left(one_line(dimension)))
     if control is not None:
         columns.append(_right(f"Mean vs {one_line(control)}"))
     table = _table(*columns)
     for row in rows:
         cells = [row["group_id"], f"{row['units']:,}", number(row["mean"]), number(row["total"])]
         if control is not None:
+            base = bases.get(_part(row))
             cells.append("" if row["group_id"] == control else difference(row["mean"], base))
+        if dimension:
+            cells.insert(0, _NULL if row["dimension_value"] is None else row["dimension_value"])
         table.add_row(*map(one_line, cells))
     return Group(Text(one_line(title), style="bold"), Padding(table, (0, 0, 0, 2), expand=False))
 

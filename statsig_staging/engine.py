@@ -318,7 +318,12 @@ class Engine:
         return prepare(self._project, self._warehouse, asked, published)
 
     def results(
-        self, experiment_id: str, *, rollup: str | None = None, metrics: tuple[str, ...] = ()
+        self,
+        experiment_id: str,
+        *,
+        rollup: str | None = None,
+        metrics: tuple[str, ...] = (),
+        dimension: str | None = None,
     ) -> pa.Table:
         """Return the published group statistics, of one load.
 
@@ -326,15 +331,16 @@ class Engine:
             experiment_id: The experiment.
             rollup: ``daily`` or ``cumulative``; all by default.
             metrics: Only these metrics; all by default.
+            dimension: Only rows of this dimension; by default all, those of the whole population too.
 
         Returns:
             The rows of ``results``; the schema's metadata has ``load_id`` and ``through``.
 
         Raises:
-            ConfigError: If there is no such rollup or metric.
+            ConfigError: If there is no such rollup, metric or dimension.
             WarehouseError: If nothing is published.
         """
-        return self._reader.results(experiment_id, rollup, metrics)
+        return self._reader.results(experiment_id, rollup, metrics, dimension)
 
     def table(self, experiment_id: str, name: str) -> pa.Table:
         """Return a staging table as published.

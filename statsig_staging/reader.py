@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from statsig_staging.state import Published
     from statsig_staging.warehouses.base import TableSize, Warehouse
 
-_ORDER = ("rollup", "metric", "ds", "group_id")
+_ORDER = ("rollup", "metric", "ds", "group_id", "dimension", "dimension_value")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,13 +101,22 @@ class Reader:
             )
         return loads[0]
 
-    def results(self, experiment_id: str, rollup: str | None, metrics: tuple[str, ...]) -> pa.Table:
+    def results(
+        self,
+        experiment_id: str,
+        rollup: str | None,
+        metrics: tuple[str, ...],
+        dimension: str | None = None,
+    ) -> pa.Table:
         """Return the published results; the table's metadata names the load and its last day."""
         experiment = self._project.experiment(experiment_id)
         rollups = () if rollup is None else (rollup,)
-        unknown = _unknown("rollup", rollups, ROLLUPS) + _unknown(
-            "metric", metrics, experiment.metrics
-        )
+        dimensions = () if dimension is None else (dimension,)
+        unknown = [
+            *_unknown("rollup", rollups, ROLLUPS),
+            *_unknown("metric", metrics, experiment.metrics),
+            *_unknown("dimension", dimensions, self._dimensions(experiment)),
+        ]
         if unknown:
             raise ConfigError(*unknown)
         load = self.current(experiment_id)
@@ -116,9 +125,15 @@ class Reader:
             query = query.where(exp.column("rollup", quoted=True).eq(rollup))
         if metrics:
             query = query.where(exp.column("metric", quoted=True).isin(*metrics))
+        if dimension is not None:
+            query = query.where(exp.column("dimension", quoted=True).eq(dimension))
         query = query.order_by(*(exp.column(name, quoted=True) for name in _ORDER))
         metadata = {"load_id": load.load_id, "through": load.through.isoformat()}
         return self._warehouse.fetch(query).replace_schema_metadata(metadata)
+
+    def _dimensions(self, experiment: Experiment) -> tuple[str, ...]:
+        metrics = (self._project.metric(name) for name in experiment.metrics)
+        return tuple(dict.fromkeys(name for metric in metrics for name in metric.dimensions))
 
     def table(self, experiment_id: str, name: str) -> pa.Table:
         """Return a staging table as published."""
@@ -190,9 +205,9 @@ class Reader:
 
 def _unknown(what: str, chosen: Iterable[str], known: Iterable[str]) -> list[str]:
     known = tuple(known)
+    choices = f"choose one of {', '.join(known)}" if known else "there is none"
     return [
-        f"{what} {name!r} is not known{expressions.suggestion(name, known)}; "
-        f"choose one of {', '.join(known)}"
+        f"{what} {name!r} is not known{expressions.suggestion(name, known)}; {choices}"
         for name in chosen
         if name not in known
     ]

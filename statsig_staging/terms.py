@@ -173,6 +173,7 @@ class Statistic:
         covariate: The numerator before the unit's exposure.
         denominator_covariate: The denominator before it.
         clock: When units and rows come to count.
+        dimensions: By which dimensions it is broken down beside the whole population.
     """
 
     metric: str
@@ -181,6 +182,7 @@ class Statistic:
     covariate: Term | None = None
     denominator_covariate: Term | None = None
     clock: Clock = Clock()
+    dimensions: tuple[str, ...] = ()
 
     @property
     def values(self) -> tuple[Term, ...]:
@@ -204,7 +206,8 @@ class Statistic:
         """Everything that decides its numbers."""
         terms = [term.key for term in (*self.values, *self.covariates)]
         clock = [] if self.clock.is_plain else [repr(self.clock)]
-        return repr([self.metric, terms, *clock])
+        dimensions = [f"by {name}" for name in self.dimensions]
+        return repr([self.metric, terms, *clock, *dimensions])
 
 
 def statistic_of(metric: Metric, project: Project) -> Statistic:
@@ -220,7 +223,8 @@ def statistic_of(metric: Metric, project: Project) -> Statistic:
             found = _simple(metric, project)
         case _:
             assert_never(metric)
-    return replace(found, clock=replace(found.clock, bake_days=metric.bake_days))
+    clock = replace(found.clock, bake_days=metric.bake_days)
+    return replace(found, clock=clock, dimensions=metric.dimensions)
 
 
 def _mean(metric: MeanMetric, project: Project) -> Statistic:

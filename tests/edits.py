@@ -471,8 +471,18 @@ def change_crossover(now: Definitions, picks: Picks) -> Definitions:
 
 def change_context(now: Definitions, picks: Picks) -> Definitions:
     """Other columns are kept per unit."""
+    experiment = now.scenario.experiment
     context = picks.of(((), ("device",), ("device", "tier"), ("tier",)))
-    return now.with_experiment(replace(now.scenario.experiment, context=context))
+    left = tuple(name for name in experiment.dimensions if name in context)
+    return now.with_experiment(replace(experiment, context=context, dimensions=left))
+
+
+def change_dimensions(now: Definitions, picks: Picks) -> Definitions:
+    """Results are broken down by other columns, or by none, or smaller levels have their own rows."""
+    experiment = now.scenario.experiment
+    dimensions = picks.of((experiment.context, experiment.context[:1], ()))
+    units = (1, 1, 2)[picks.second % 3]
+    return now.with_experiment(replace(experiment, dimensions=dimensions, dimension_units=units))
 
 
 def a_source(now: Definitions, picks: Picks) -> MetricSource:
@@ -496,4 +506,5 @@ REDEFINITIONS: tuple[Redefinition, ...] = (
     change_groups,
     change_crossover,
     change_context,
+    change_dimensions,
 )

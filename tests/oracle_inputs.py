@@ -208,4 +208,5 @@ class Experiment:
     source_partitions: Mapping[str, PartitionRule] = field(default_factory=dict)
     rollups: tuple[Rollup, ...] = ("daily", "cumulative")
     dimensions: tuple[str, ...] = ()
+    dimension_units: int = 1
     dated_sources: frozenset[str] = frozenset()

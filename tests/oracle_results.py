@@ -1,6 +1,7 @@
 """The rows of ``results``: which units and days a row looks at, and the statistics of its units."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -321,11 +322,18 @@ def funnel_steps(view: View, funnel: Funnel, step: int, *, after: int | None) ->
     return found
 
 
+Levels = Mapping[object, object]
+"""Value of a dimension → the value whose row its units are in."""
+
+MOST_LEVELS = 10
+REST = "OTHER"
+
+
 def rows_of_frame(
     experiment: Experiment,
     loaded: Loaded,
     groups: Sequence[str],
-    levels: Mapping[str, Sequence[object]],
+    levels: Mapping[str, Levels],
     frame: Frame,
 ) -> list[Row]:
     """Return the rows of a frame: for each metric the whole population, then its parts.
@@ -335,7 +343,7 @@ def rows_of_frame(
         loaded: What counts through the frame's day and no later, so a crossover counts until the
             day before it meets its second group.
         groups: The groups, each of which has its row.
-        levels: The values that each dimension has, each of which has its row.
+        levels: Of each dimension, which row a value goes to; each of them has its row.
         frame: Which days and units are looked at.
     """
     rows: list[Row] = []
@@ -373,7 +381,7 @@ class Part:
 def parts_of(
     experiment: Experiment,
     loaded: Loaded,
-    levels: Mapping[str, Sequence[object]],
+    levels: Mapping[str, Levels],
     frame: Frame,
     metric: OracleMetric,
 ) -> list[Part]:
@@ -385,12 +393,12 @@ def parts_of(
     baking = replace(frame, bake_days=metric.bake_days)
     numbers = numbers_of(experiment, loaded, baking, metric)
     parts = [Part(None, None, numbers, is_divided(metric))]
-    for dimension, values in levels.items():
-        for value in values:
+    for dimension, rows in levels.items():
+        for value in dict.fromkeys(rows.values()):
             of_level = {
                 unit: of_unit
                 for unit, of_unit in numbers.items()
-                if loaded.units[unit].context[dimension] == value
+                if rows[loaded.units[unit].context[dimension]] == value
             }
             parts.append(Part(dimension, value, of_level, is_divided(metric)))
     if metric.funnel is not None:
@@ -407,13 +415,29 @@ def is_divided(metric: OracleMetric) -> bool:
     return metric.log or metric.type in {"mean", "ratio", "retention", "percentile", "funnel"}
 
 
-def levels_of(experiment: Experiment, units: Iterable[ExposedUnit]) -> dict[str, list[object]]:
-    """Each value that some unit has in a dimension has its rows, null too."""
+def levels_of(experiment: Experiment, units: Iterable[ExposedUnit]) -> dict[str, Levels]:
+    """The values that most units have on the last day have a row of their own, and so has null.
+
+    Of values with equally many the smaller comes first.
+    """
     units = list(units)
-    return {
-        dimension: sorted({unit.context[dimension] for unit in units}, key=lambda v: (v is None, v))
-        for dimension in experiment.dimensions
-    }
+    found: dict[str, Levels] = {}
+    for dimension in experiment.dimensions:
+        sizes: Counter[object] = Counter()
+        for unit in units:
+            sizes[unit.context[dimension]] += is_counted(experiment, unit)
+        large = [
+            value
+            for value, size in sizes.items()
+            if size >= experiment.dimension_units and value != REST
+        ]
+        ranked = sorted(
+            (value for value in large if value is not None),
+            key=lambda value: (-sizes[value], str(value)),
+        )
+        own = {*ranked[:MOST_LEVELS], *({None} & set(large))}
+        found[dimension] = {value: value if value in own else REST for value in sizes}
+    return found
 
 
 def group_statistics(

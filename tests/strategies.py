@@ -256,9 +256,12 @@ class Scenario:
             settings["crossover"] = experiment.crossover
         if experiment.rollups != ("daily", "cumulative"):
             settings["rollups"] = list(experiment.rollups)
+        if experiment.dimension_units != 1:
+            settings["dimension_units"] = experiment.dimension_units
         layouts = {"exposures": self.assignment.layout} | {
             name: source.layout for name, source in self.sources.items()
         }
+        by_level = {"dimensions": list(experiment.dimensions)} if experiment.dimensions else {}
         threads = {} if self.threads is None else {"threads": self.threads}
         return {
             "connection": {
@@ -274,7 +277,7 @@ class Scenario:
             },
             "assignment_sources": [self.assignment.definition(experiment.context)],
             "metric_sources": [source.definition() for source in self.sources.values()],
-            "metrics": [dict(metric) for metric in self.metric_definitions],
+            "metrics": [dict(metric) | by_level for metric in self.metric_definitions],
             "experiments": [settings],
         }
 

@@ -309,12 +309,48 @@ def test_an_unknown_metric_type_suggests_one() -> None:
     assert line.endswith("; did you mean 'count'?")
 
 
-@pytest.mark.parametrize("option", ["dimensions", "steps", "end"])
+@pytest.mark.parametrize("option", ["steps", "end"])
 def test_a_later_option_says_so(option: str) -> None:
     """A documented option of a later release is not called unknown."""
     found = problems(make_data(**{f"metrics__0__{option}": 1}))
 
     assert found == [f"metrics[0].{option}: option {option!r} is not supported yet"]
+
+
+@pytest.mark.parametrize(
+    ("context", "told"),
+    [
+        ({"device": "d", "country": "c"}, "it has device, country; did you mean 'device'?"),
+        ({}, "it has none"),
+    ],
+)
+def test_a_dimension_is_a_context_column(context: dict[str, str], told: str) -> None:
+    """Any other name is refused where an experiment has the metric, with those that there are."""
+    data = make_data(
+        metrics__0__dimensions=["devise", "usd"], assignment_sources__0__context=context
+    )
+    metric, source = data["metrics"][0]["name"], data["assignment_sources"][0]["name"]
+    found = problems(data)
+
+    assert found[0] == (
+        f"experiments[0].metrics[0]: metric {metric!r} has dimension 'devise', which is no context "
+        f"column of assignment source {source!r}: {told}"
+    )
+    assert "dimension 'usd', which is no context column" in found[1]
+    assert len(found) == 2
+
+
+@pytest.mark.parametrize(
+    ("dimensions", "told"),
+    [(["device", "device"], "lists 'device' twice"), (["step"], "'step' is kept for the steps of")],
+)
+def test_dimensions_that_no_results_can_have(dimensions: list[str], told: str) -> None:
+    """Rows of one name twice could not be told apart."""
+    context = {"device": "d", "step": "s"}
+    data = make_data(metrics__0__dimensions=dimensions, assignment_sources__0__context=context)
+
+    [line] = problems(data)
+    assert line.startswith(f"metrics[0].dimensions: {told}")
 
 
 def test_later_types_of_a_component_say_so() -> None:

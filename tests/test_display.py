@@ -262,16 +262,38 @@ def test_results_of_the_last_day_in_the_order_of_the_metrics() -> None:
         row("control", 7.0, ds=JAN[2]),
         row("control", 1.0, metric="orders"),
         row("control", 2.0, dimension="device", dimension_value="ios"),
+        row("control", 2.0, dimension="device", dimension_value="web"),
         row("control", 3.0),
     ]
     lines = text_of(display.results_view(rows, experiment()))
 
     assert [line for line in lines if line and not line.startswith(" ")] == [
         "revenue",
-        "revenue, device = ios",
+        "revenue by device",
         "orders",
     ]
     assert "7" not in "".join(lines)
+
+
+def test_levels_of_a_dimension_come_by_their_size() -> None:
+    """The largest level first and OTHER last; each is compared with the control of its own."""
+    levels: list[tuple[str | None, int]] = [("OTHER", 9), ("ios", 1), (None, 2)]
+    rows = [
+        row(group, mean, units=units, total=None, dimension="device", dimension_value=level)
+        for level, units in levels
+        for group, mean in (("test", 3.0), ("control", float(units)))
+    ]
+
+    assert text_of(display.results_view(rows, experiment()))[1:] == [
+        "revenue by device",
+        "  device  Group    Units  Mean  Total  Mean vs control",
+        "  null    control      2     2      -",
+        "  null    test         2     3      -          +50.00%",
+        "  ios     control      1     1      -",
+        "  ios     test         1     3      -         +200.00%",
+        "  OTHER   control      9     9      -",
+        "  OTHER   test         9     3      -          -66.67%",
+    ]
 
 
 def test_names_are_no_markup() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 import subprocess
 import sys
@@ -207,6 +208,100 @@ def test_the_command_line_gives_the_same(in_one_go: tuple[Path, list[dict[str, A
     document = json.loads(done.stdout)
     assert (document["experiment_id"], document["through"]) == ("globox", LAST.isoformat())
     check(document["rows"])
+
+
+WITH_COUNTRY = {
+    "sql": "SELECT g.*, u.country, 'globox' AS experiment_id "
+    "FROM shop.groups AS g JOIN shop.users AS u ON u.id = g.uid"
+}
+BY_LEVEL = ("purchasers", "purchases", "revenue", "order_value")
+
+
+def with_dimensions(folder: Path, users: str) -> None:
+    """Have a project break some of its metrics down by device and country."""
+    path = folder / "staging.yml"
+    definition = yaml.safe_load(path.read_text(encoding="utf-8"))
+    definition["connection"]["sources"] |= {"shop.users": users}
+    definition["assignment_sources"][0]["context"] = {"device": "device", "country": "country"}
+    for metric in definition["metrics"]:
+        if metric["name"] in BY_LEVEL:
+            metric["dimensions"] = ["device", "country"]
+    definition["experiments"][0]["rollups"] = ["cumulative"]
+    path.write_text(yaml.safe_dump(definition, sort_keys=False), encoding="utf-8")
+
+
+def by_level(dimension: str) -> dict[tuple[str | None, str], tuple[int, int, int, float]]:
+    """Return level and group → units, purchasers, purchases and revenue, as plain Python counts them."""
+    with (GLOBOX / "users.csv").open(encoding="utf-8-sig", newline="") as file:
+        countries = {row["id"]: row["country"] for row in csv.DictReader(file)}
+    with (GLOBOX / "groups.csv").open(encoding="utf-8-sig", newline="") as file:
+        units = {
+            row["uid"]: row | {"country": countries[row["uid"]]} for row in csv.DictReader(file)
+        }
+    spent: dict[str, list[float]] = {}
+    with (GLOBOX / "activity.csv").open(encoding="utf-8-sig", newline="") as file:
+        for row in csv.DictReader(file):
+            if row["dt"] >= units[row["uid"]]["join_dt"]:
+                spent.setdefault(row["uid"], []).append(float(row["spent"]))
+    found: dict[tuple[str | None, str], tuple[int, int, int, float]] = {}
+    for uid, unit in units.items():
+        key, mine = (unit[dimension] or None, unit["group"]), spent.get(uid, [])
+        count, buyers, bought, revenue = found.get(key, (0, 0, 0, 0.0))
+        found[key] = (count + 1, buyers + bool(mine), bought + len(mine), revenue + sum(mine))
+    return found
+
+
+def check_levels(rows: Iterable[dict[str, Any]]) -> None:
+    """Assert the answers for the last day by device and country, and that levels add up to the whole."""
+    last = [row for row in rows if str(row["ds"]) == str(LAST) and row["metric"] in BY_LEVEL]
+    for dimension, units_without in (("device", 294), ("country", 643)):
+        expected = by_level(dimension)
+        assert sum(units for (value, _), (units, *_) in expected.items() if value is None) == (
+            units_without
+        )
+        of = {
+            (row["metric"], row["dimension_value"], row["group_id"]): row
+            for row in last
+            if row["dimension"] == dimension
+        }
+        assert {(value, group) for _, value, group in of} == set(expected)
+        assert len(of) == len(expected) * len(BY_LEVEL)
+        for (value, group), (units, buyers, bought, revenue) in expected.items():
+            assert {of[metric, value, group]["units"] for metric in BY_LEVEL} == {units}
+            assert of["purchasers", value, group]["total"] == buyers
+            assert of["purchases", value, group]["total"] == bought
+            assert of["revenue", value, group]["total"] == pytest.approx(revenue, rel=1e-9)
+            assert of["order_value", value, group]["denominator_total"] == bought
+        for group, (total, squares, *_) in REVENUE.items():
+            levels = [row for (name, _, at), row in of.items() if (name, at) == ("revenue", group)]
+            assert math.fsum(row["total"] for row in levels) == pytest.approx(total, rel=1e-9)
+            assert math.fsum(row["total_squares"] for row in levels) == pytest.approx(
+                squares, rel=1e-9
+            )
+
+
+@pytest.mark.slow
+def test_by_device_and_country(tmp_path: Path) -> None:
+    """Each level has what plain Python counts, units without a value their own, in one load and in three."""
+    files = [str(GLOBOX / f"{name}.csv") for name in ("groups", "activity", "users")]
+    folder = write_project(tmp_path, WITH_COUNTRY, *files[:2])
+    with_dimensions(folder, files[2])
+
+    with connected(folder) as engine:
+        for day in (DAYS[3], DAYS[9], LAST):
+            engine.run("globox", through=day)
+        found = engine.results("globox").to_pylist()
+        engine.run("globox", refresh="full")
+        at_once = engine.results("globox").to_pylist()
+
+    check([row for row in found if row["dimension"] is None])
+    check_levels(found)
+    assert [(row["units"], *map(row.get, ROW)) for row in found] == [
+        (row["units"], *map(row.get, ROW)) for row in at_once
+    ]
+
+
+ROW = ("rollup", "ds", "metric", "dimension", "dimension_value", "group_id")
 
 
 @pytest.mark.parametrize("name", ["groups.csv", "groups.parquet"])

@@ -1,32 +1,14 @@
 """Experiments: what is analysed."""
 
-from collections.abc import Iterable
 from datetime import date
-from typing import Annotated, Literal, TypeAlias, TypeVar
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from statsig_staging import expressions
-from statsig_staging.config.fields import Day, Model, Name
+from statsig_staging.config.fields import Count, Day, Model, Name
+from statsig_staging.config.lists import Names, no_repeats
 from statsig_staging.config.problems import quote
-
-_T = TypeVar("_T", bound=str)
-
-
-def _repeated(names: Iterable[str]) -> str | None:
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            return name
-        seen.add(name)
-    return None
-
-
-def _no_repeats(names: tuple[_T, ...]) -> tuple[_T, ...]:
-    if (name := _repeated(names)) is not None:
-        raise ValueError(f"lists {quote(name)} twice")
-    return names
-
 
 Rollup: TypeAlias = Literal[
     "daily", "cumulative", "days_since_exposure", "7_day", "14_day", "28_day"
@@ -47,6 +29,7 @@ class Experiment(Model):
         crossover: What becomes of units seen in two groups.
         metrics: Names of its metrics.
         rollups: Over which days results are computed.
+        dimension_units: How many counted units a level of a dimension needs to have rows of its own.
     """
 
     id: Name
@@ -54,16 +37,15 @@ class Experiment(Model):
     unit: Name
     start: Day
     end: Day | None = None
-    groups: Annotated[tuple[Name, ...], Field(min_length=1), AfterValidator(_no_repeats)] | None = (
-        None
-    )
+    groups: Annotated[Names, Field(min_length=1)] | None = None
     control: Name | None = None
     crossover: Literal["exclude", "first_group"] = "exclude"
-    metrics: Annotated[tuple[Name, ...], AfterValidator(_no_repeats)]
-    rollups: Annotated[tuple[Rollup, ...], Field(min_length=1), AfterValidator(_no_repeats)] = (
+    metrics: Names
+    rollups: Annotated[tuple[Rollup, ...], Field(min_length=1), AfterValidator(no_repeats)] = (
         "daily",
         "cumulative",
     )
+    dimension_units: Count = 1
 
     @field_validator("end")
     @classmethod

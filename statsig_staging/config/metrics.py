@@ -7,12 +7,15 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, mo
 
 from statsig_staging import expressions
 from statsig_staging.config.fields import Count, Days, Model, Name, Scalar, no_bool
+from statsig_staging.config.lists import Names
 from statsig_staging.config.problems import quote
 
 _M = TypeVar("_M", bound=Model)
 _LATER_TYPES = frozenset(["count_distinct", "percentile", "retention", "funnel"])
-LATER_OPTIONS = frozenset(["dimensions", "percentile", "end", "length", "steps"])
+LATER_OPTIONS = frozenset(["percentile", "end", "length", "steps"])
 """Options that a metric may have one day."""
+
+_STEP = "step"
 
 Positive = Annotated[float, BeforeValidator(no_bool), Field(gt=0, allow_inf_nan=False)]
 """A number above zero."""
@@ -157,6 +160,16 @@ class UnitCountComponent(_Component):
 class _Metric(Model):
     name: Name
     bake_days: Days = 0
+    dimensions: Names = ()
+
+    @field_validator("dimensions")
+    @classmethod
+    def _not_kept(cls, dimensions: tuple[str, ...]) -> tuple[str, ...]:
+        if _STEP in dimensions:
+            raise ValueError(
+                f"{_STEP!r} is kept for the steps of funnels; give the context column another name"
+            )
+        return dimensions
 
 
 class _Adjusted(_Metric):

@@ -80,6 +80,21 @@ class _Entries:
                 location, f"metric {quote(name)} has rollup daily, which no composite takes"
             )
 
+    def unknown_dimensions(self, name: str, source: str, location: Location) -> Iterable[Problem]:
+        """Return the dimensions of a metric that an experiment's assignment source has no column for."""
+        context = self.find("assignment_sources", source).get("context")
+        known = [*map(_text, context)] if isinstance(context, Mapping) else []
+        wanted = self.find("metrics", name).get("dimensions")
+        for dimension in map(_text, wanted if isinstance(wanted, list | tuple) else ()):
+            if not source or not dimension or dimension in known:
+                continue
+            which = f"it has {', '.join(known)}" if known else "it has none"
+            message = (
+                f"metric {quote(name)} has dimension {quote(dimension)}, which is no context column of "
+                f"assignment source {quote(source)}: {which}{expressions.suggestion(dimension, known)}"
+            )
+            yield Problem(location, message)
+
     def sides(self, metric: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
         """Return what of a metric reads a source, that of a composite's terms too."""
         for _, side in _sides(metric):
@@ -119,6 +134,7 @@ def _experiment_problems(
     for index, value in enumerate(names if isinstance(names, list | tuple) else ()):
         name, place = _text(value), (*location, "metrics", index)
         yield from entries.unknown("metrics", name, place)
+        yield from entries.unknown_dimensions(name, source, place)
         sides = entries.sides(entries.find("metrics", name))
         for used in dict.fromkeys(_text(side.get("source")) for side in sides):
             yield from entries.without_unit("metric_sources", used, unit, place)

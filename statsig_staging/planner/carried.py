@@ -13,7 +13,7 @@ from sqlglot import exp
 from statsig_staging import templates
 from statsig_staging.aggregates import Fold
 from statsig_staging.days import DAY
-from statsig_staging.planner import exposures, moments, tables
+from statsig_staging.planner import exposures, moments
 from statsig_staging.planner.folds import double, folded, named, or_zero, present, running
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ def statistics(wanted: Results, chosen: Sequence[Statistic], rollups: Sequence[s
     query = templates.bind(
         "results_carried",
         tables={
-            "first_exposures": wanted.node(tables.first_exposures(experiment.id, wanted.source)),
-            "exposures_summary": wanted.node(tables.exposures_summary(experiment.id)),
+            "first_exposures": wanted.units,
+            "exposures_summary": wanted.summary,
             "unit_days": moments.unit_days(wanted.totals, names.aggregates),
             "statistic_keys": moments.keys(rollups, chosen),
             "days": exposures.listed_days(wanted.days),

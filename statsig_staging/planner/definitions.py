@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from statsig_staging import expressions, templates, terms
 from statsig_staging.names import digest
-from statsig_staging.planner import tables
+from statsig_staging.planner import dimensions, tables
 
 if TYPE_CHECKING:
     from statsig_staging.config import AssignmentSource, MetricSource
@@ -40,6 +40,7 @@ def define(request: LoadRequest) -> dict[str, str]:
             experiment.crossover,
             *(statistic.key for statistic in request.statistics),
             repr(experiment.rollups),
+            *_leveled(request),
             *_versions(
                 "exposures_summary",
                 "groups_seen",
@@ -78,6 +79,13 @@ def define(request: LoadRequest) -> dict[str, str]:
             length=16,
         )
     return found
+
+
+def _leveled(request: LoadRequest) -> tuple[str, ...]:
+    if not dimensions.dimensions_of(request.statistics):
+        return ()
+    least = request.experiment.dimension_units
+    return (f"levels of {least} units", *_versions("results_by_level"))
 
 
 def _versions(*names: str) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from sqlglot import exp
 
 from statsig_staging import templates, terms
 from statsig_staging.days import DAY
-from statsig_staging.planner import clamping, exposures, moments, tables
+from statsig_staging.planner import clamping, exposures, moments
 from statsig_staging.planner.folds import folded, or_zero, present, running, zero
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def statistics(wanted: Results, chosen: Sequence[Statistic], rollup: str) -> exp
 
 def _grid(of: Direct) -> exp.Query:
     """Return every day (or day since exposure) and group."""
-    summary = of.wanted.node(tables.exposures_summary(of.wanted.experiment.id))
+    summary = of.wanted.summary
     if not of.by_index:
         point = exp.alias_(exp.column("ds", "s"), "point")
         return exp.select(point, exp.column("group_id", "s")).from_(templates.aliased(summary, "s"))
@@ -124,10 +124,9 @@ def reach(statistic: Statistic) -> int:
 def _members(of: Direct) -> exp.Query:
     """Return the units, with the days between which each counts."""
     wanted = of.wanted
-    units = wanted.node(tables.first_exposures(wanted.experiment.id, wanted.source))
     return templates.bind(
         "members",
-        tables={"first_exposures": units},
+        tables={"first_exposures": wanted.units},
         values={
             "enters": _enters(of.clock, wanted),
             "crossovers_leave": wanted.experiment.crossover == "exclude",

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
 from statsig_staging import templates
 from statsig_staging.plan import Batch, CreateTable, Replace, Step
-from statsig_staging.planner import carried, direct, tables
+from statsig_staging.planner import carried, dimensions, direct, tables
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -38,6 +38,7 @@ class Results:
         since: The first day that anything has touched; rows of earlier days are kept.
         published: Snapshot of the published results; None where no row is kept.
         dated: The sources whose rows are only dates.
+        is_by_level: Whether groups of one level of a dimension stand in for the groups.
     """
 
     experiment: Experiment
@@ -49,6 +50,7 @@ class Results:
     since: date
     published: int | None = None
     dated: Collection[str] = ()
+    is_by_level: bool = False
 
     @property
     def keeps(self) -> bool:
@@ -59,6 +61,20 @@ class Results:
     def carries(self) -> bool:
         """Whether the days up to some day come as totals already."""
         return all(source.carried is not None for source in self.totals)
+
+    @property
+    def units(self) -> exp.Table:
+        """The units, as ``first_exposures`` has them."""
+        if self.is_by_level:
+            return dimensions.UNITS
+        return self.node(tables.first_exposures(self.experiment.id, self.source))
+
+    @property
+    def summary(self) -> exp.Table:
+        """The units of every day and group, as ``exposures_summary`` has them."""
+        if self.is_by_level:
+            return dimensions.SUMMARY
+        return self.node(tables.exposures_summary(self.experiment.id))
 
     def node(self, table: Table, snapshot_id: int | None = None) -> exp.Table:
         """Return a staging table as something to select from."""
@@ -72,6 +88,8 @@ def results_step(wanted: Results, needs: Iterable[str], *, full: bool) -> Step:
     reason = "every day"
     if wanted.keeps:
         reason = f"days from {wanted.since} on; earlier rows are kept"
+        if named := dimensions.dimensions_of(wanted.statistics):
+            reason += f"; every day by {', '.join(named)}"
     return Step(
         name="results",
         reason=reason,
@@ -89,7 +107,29 @@ def selects(wanted: Results) -> tuple[exp.Query, ...]:
         return (_no_rows(tables.results(wanted.experiment.id)),)
     if wanted.keeps:
         computed[0] = exp.union(computed[0], _kept(wanted), distinct=False, copy=False)
-    return tuple(computed)
+    return (*computed, *_levels(wanted))
+
+
+def _levels(wanted: Results) -> Iterator[exp.Query]:
+    """Return the queries of the rows by level of a dimension, of every day: levels may have changed places."""
+    for name in dimensions.dimensions_of(wanted.statistics):
+        own = replace(
+            wanted,
+            statistics=[each for each in wanted.statistics if name in each.dimensions],
+            totals=[replace(source, carried=None) for source in wanted.totals],
+            published=None,
+            is_by_level=True,
+        )
+        for query in _statistics(own):
+            of_levels = dimensions.by_level(
+                query,
+                name,
+                wanted.experiment,
+                wanted.source,
+                database=wanted.database,
+                days=wanted.days,
+            )
+            yield _finished(own, of_levels)
 
 
 def _statistics(wanted: Results) -> Iterator[exp.Query]:
@@ -141,12 +181,18 @@ def _published(wanted: Results) -> exp.Table:
 
 
 def _kept(wanted: Results) -> exp.Query:
-    summary = wanted.node(tables.exposures_summary(wanted.experiment.id))
-    return templates.bind(
+    kept = templates.bind(
         "results_kept",
-        tables={"published_results": _published(wanted), "exposures_summary": summary},
+        tables={"published_results": _published(wanted), "exposures_summary": wanted.summary},
         values={"since": wanted.since},
     )
+    named = dimensions.dimensions_of(wanted.statistics)
+    if not named:
+        return kept
+    dimension = exp.column("dimension", "p")
+    of_whole = exp.Is(this=dimension, expression=exp.Null())
+    of_level = exp.In(this=dimension.copy(), expressions=[templates.literal(n) for n in named])
+    return kept.where(exp.or_(of_whole, exp.not_(of_level)), copy=False)
 
 
 def _no_rows(table: Table) -> exp.Query:
