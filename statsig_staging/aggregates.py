@@ -117,6 +117,16 @@ class Aggregate:
     column: str
 
     @property
+    def fold(self) -> Fold:
+        """How those of several days become one."""
+        return self.kind.fold
+
+    @property
+    def stored(self) -> tuple[Aggregate, ...]:
+        """What a unit-day stores for it: itself."""
+        return (self,)
+
+    @property
     def narrows(self) -> bool:
         """Whether rows that do not pass the filter are nothing to it."""
         return self.filter is not None and self.kind is not AggregateKind.LATEST_FLAG

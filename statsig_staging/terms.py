@@ -17,17 +17,20 @@ from statsig_staging.config import (
     ExtremeMetric,
     MeanMetric,
     RatioMetric,
+    RetentionMetric,
     SumComponent,
     SumMetric,
     UnitCountComponent,
     UnitCountMetric,
 )
+from statsig_staging.derived import Retained, Retention
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from statsig_staging.aggregates import Aggregate
     from statsig_staging.config import Component, Metric, Project, SimpleMetric, Window, Winsorize
+    from statsig_staging.derived import Slot
 
 
 class ShapeKind(StrEnum):
@@ -78,7 +81,7 @@ class Part:
         sign: 1 or -1.
     """
 
-    aggregate: Aggregate
+    aggregate: Slot
     shape: Shape = Shape()
     winsor: Winsor | None = None
     sign: int = 1
@@ -95,7 +98,7 @@ class Part:
     def is_linear(self) -> bool:
         """Whether it moves by what a day brings, whatever came before."""
         plain = self.shape.kind is ShapeKind.PLAIN and self.winsor is None
-        return plain and self.aggregate.kind.fold is Fold.SUM
+        return plain and self.aggregate.fold is Fold.SUM
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,9 +121,14 @@ class Term:
         return found if self.winsor is None else f"{found} {self.winsor}"
 
     @property
-    def aggregates(self) -> tuple[Aggregate, ...]:
-        """What it is computed from."""
+    def slots(self) -> tuple[Slot, ...]:
+        """What is put together over the unit's days."""
         return tuple(part.aggregate for part in self.parts)
+
+    @property
+    def aggregates(self) -> tuple[Aggregate, ...]:
+        """What unit-days store for it."""
+        return tuple(stored for slot in self.slots for stored in slot.stored)
 
     @property
     def is_linear(self) -> bool:
@@ -195,7 +203,7 @@ class Statistic:
 
     @property
     def aggregates(self) -> tuple[Aggregate, ...]:
-        """What it is computed from."""
+        """What unit-days store for it."""
         terms = (*self.values, *self.covariates)
         return tuple(aggregate for term in terms for aggregate in term.aggregates)
 
@@ -216,6 +224,8 @@ def statistic_of(metric: Metric, project: Project) -> Statistic:
             found = _ratio(metric, project)
         case CompositeMetric():
             found = _composite(metric, project)
+        case RetentionMetric():
+            found = _retention(metric, project)
         case CountMetric() | SumMetric() | ExtremeMetric() | EdgeMetric() | UnitCountMetric():
             found = _simple(metric, project)
         case _:
@@ -264,6 +274,20 @@ def _composite(metric: CompositeMetric, project: Project) -> Statistic:
         numerator=Term(parts=tuple(parts), winsor=_winsor(metric.winsorize)),
         clock=Clock(completions=tuple(sorted(completions))),
     )
+
+
+def _retention(metric: RetentionMetric, project: Project) -> Statistic:
+    source, kind = project.metric_source(metric.source), AggregateKind.ACTIVE
+    back = metric.completion_filter if metric.completion_filter is not None else metric.filter
+    of = Retention(
+        starts=aggregate(source, kind, metric.filter, None),
+        completions=aggregate(source, kind, back, None),
+        end=metric.end,
+        length=metric.length,
+    )
+    sides = (Retained(of=of, is_completed=completed) for completed in (True, False))
+    numerator, denominator = (Term(parts=(Part(aggregate=side),)) for side in sides)
+    return Statistic(metric=metric.name, numerator=numerator, denominator=denominator)
 
 
 def _simple(metric: SimpleMetric, project: Project) -> Statistic:

@@ -254,7 +254,7 @@ def retention(
 
     A window is there for each day s with a row that passes the filter and s + end <= the day. It
     is completed if on some day from s + end - length + 1 through s + end a row passes the
-    completion filter. A window belongs to the day s.
+    completion filter. A window belongs to the day s + end, on which it is over.
     """
     completion = definition.completed_by or definition.where
     starts = {row.ds for row in rows if definition.where(row.fields) is True}
@@ -262,7 +262,7 @@ def retention(
     completed = windows = 0
     for start in starts:
         last = start + definition.end * DAY
-        if last > day or not days(start):
+        if last > day or not days(last):
             continue
         windows += 1
         if any(last - n * DAY in returns for n in range(definition.length)):

@@ -291,7 +291,7 @@ def test_experiment_ids_are_unique_as_text() -> None:
     assert problems(data) == ["experiments[1].id: duplicate name '123'; see experiments[0].id"]
 
 
-@pytest.mark.parametrize("kind", ["count_distinct", "percentile", "retention", "funnel"])
+@pytest.mark.parametrize("kind", ["count_distinct", "percentile", "funnel"])
 def test_a_later_metric_type_says_so(kind: str) -> None:
     """A documented type of a later release is not called unknown."""
     [line] = problems(make_data(metrics__0__type=kind))
@@ -309,12 +309,23 @@ def test_an_unknown_metric_type_suggests_one() -> None:
     assert line.endswith("; did you mean 'count'?")
 
 
-@pytest.mark.parametrize("option", ["dimensions", "steps", "end"])
+@pytest.mark.parametrize("option", ["dimensions", "steps"])
 def test_a_later_option_says_so(option: str) -> None:
     """A documented option of a later release is not called unknown."""
     found = problems(make_data(**{f"metrics__0__{option}": 1}))
 
     assert found == [f"metrics[0].{option}: option {option!r} is not supported yet"]
+
+
+def test_a_window_of_a_retention_begins_after_its_start() -> None:
+    """A day is no return to itself, so a window has at most the days from the next one on."""
+    retention = {"name": "back", "type": "retention", "source": "events", "end": 7, "length": 8}
+    data = make_data()
+    data["metrics"].append(retention)
+
+    assert problems(data) == [
+        f"metrics[{len(data['metrics']) - 1}].length: length 8 is more than end 7"
+    ]
 
 
 def test_later_types_of_a_component_say_so() -> None:

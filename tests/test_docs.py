@@ -73,6 +73,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "mean": config.MeanMetric,
     "unit_count": config.UnitCountMetric,
     "ratio": config.RatioMetric,
+    "retention": config.RetentionMetric,
     "Experiments": config.Experiment,
 }
 
@@ -265,7 +266,14 @@ EXAMPLE: dict[str, Any] = {
             "assignment_source": "exposures",
             "unit": "user_id",
             "start": "2026-01-01",
-            "metrics": ["purchases", "revenue", "order_value", "purchasers", "revenue_per_visit"],
+            "metrics": [
+                "purchases",
+                "revenue",
+                "order_value",
+                "purchasers",
+                "revenue_per_visit",
+                "bought_next_day",
+            ],
         }
     ],
 }

@@ -10,8 +10,8 @@ from statsig_staging.config.fields import Count, Days, Model, Name, Scalar, no_b
 from statsig_staging.config.problems import quote
 
 _M = TypeVar("_M", bound=Model)
-_LATER_TYPES = frozenset(["count_distinct", "percentile", "retention", "funnel"])
-LATER_OPTIONS = frozenset(["dimensions", "percentile", "end", "length", "steps"])
+_LATER_TYPES = frozenset(["count_distinct", "percentile", "funnel"])
+LATER_OPTIONS = frozenset(["dimensions", "percentile", "steps"])
 """Options that a metric may have one day."""
 
 Positive = Annotated[float, BeforeValidator(no_bool), Field(gt=0, allow_inf_nan=False)]
@@ -279,6 +279,25 @@ class CompositeMetric(_Metric):
     winsorize: Winsorize | None = None
 
 
+class RetentionMetric(_Metric):
+    """The share of days on which a unit did something that it came back after."""
+
+    type: Literal["retention"]
+    source: Name
+    filter: Scalar | None = None
+    completion_filter: Scalar | None = None
+    end: Count
+    length: Count
+
+    @field_validator("length")
+    @classmethod
+    def _begins_after_start(cls, length: int, info: ValidationInfo) -> int:
+        end = info.data.get("end")
+        if end is not None and length > end:
+            raise ValueError(f"length {length} is more than end {end}")
+        return length
+
+
 SimpleMetric = CountMetric | SumMetric | ExtremeMetric | EdgeMetric | UnitCountMetric
 """A metric that is one number of one source per unit."""
 
@@ -290,7 +309,8 @@ Metric = Annotated[
     | UnitCountMetric
     | MeanMetric
     | RatioMetric
-    | CompositeMetric,
+    | CompositeMetric
+    | RetentionMetric,
     Field(discriminator="type"),
     BeforeValidator(checked_metric_type),
 ]
@@ -305,6 +325,7 @@ METRICS: Final[dict[str, type[Model]]] = {
     "mean": MeanMetric,
     "min": ExtremeMetric,
     "ratio": RatioMetric,
+    "retention": RetentionMetric,
     "sum": SumMetric,
     "unit_count": UnitCountMetric,
 }

@@ -53,6 +53,7 @@ def define(request: LoadRequest) -> dict[str, str]:
                 "counted_by_day",
                 "counted_since_exposure",
                 "clamped",
+                "retention_windows",
                 "unit_totals",
             ),
             length=16,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import date
 
-    from statsig_staging.aggregates import Aggregate
+    from statsig_staging.derived import Slot
     from statsig_staging.planner.moments import Moment, Numbered
     from statsig_staging.planner.results import Results
     from statsig_staging.planner.unit_totals import UnitTotals
@@ -142,7 +142,7 @@ def _covariates(of: Direct) -> exp.Query:
         for each in term.aggregates
     }
     shorts = {key: (f"b{n}", aggregate) for n, (key, aggregate) in enumerate(sorted(found.items()))}
-    days = moments.unit_days(_uncarried(of), shorts)
+    days = moments.unit_days(_uncarried(of), shorts, of.wanted.days[-1])
 
     def value(part: Part) -> exp.Expr:
         short, aggregate = shorts[moments.key_of(part.aggregate)]
@@ -203,8 +203,9 @@ def _since(of: Direct) -> date | None:
 
 def _standing(of: Direct) -> exp.Query:
     """Return the aggregates of each unit as they stand on each day."""
+    wanted = of.names.aggregates | _before(of)
     bound: dict[str, exp.Expr] = {
-        "unit_days": moments.unit_days(_sources(of), of.names.aggregates | _before(of), _since(of)),
+        "unit_days": moments.unit_days(_sources(of), wanted, of.wanted.days[-1], _since(of)),
         "members": _members(of),
     }
     if of.by_index:
@@ -227,7 +228,7 @@ def _standing(of: Direct) -> exp.Query:
     return query
 
 
-def _aggregates(of: Direct) -> tuple[tuple[str, Aggregate], ...]:
+def _aggregates(of: Direct) -> tuple[tuple[str, Slot], ...]:
     return tuple(of.names.aggregates.values())
 
 
@@ -243,7 +244,7 @@ def _fill_running(rows: exp.Select, of: Direct) -> None:
         rows.select(exp.alias_(total, short), copy=False)
 
 
-def _before(of: Direct) -> dict[str, tuple[str, Aggregate]]:
+def _before(of: Direct) -> dict[str, tuple[str, Slot]]:
     """Return what stands in for the aggregates on days before a unit's exposure: those of the covariates."""
     if not of.by_index:
         return {}

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, assert_never
 from sqlglot import exp
 
 from statsig_staging import templates
-from statsig_staging.aggregates import Fold
+from statsig_staging.aggregates import Aggregate, Fold
+from statsig_staging.derived import Retained
+from statsig_staging.planner import retentions
 from statsig_staging.planner.folds import or_zero, zero
 from statsig_staging.terms import ShapeKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import date
 
-    from statsig_staging.aggregates import Aggregate
+    from statsig_staging.derived import Slot
     from statsig_staging.planner.unit_totals import UnitTotals
     from statsig_staging.terms import Part, Statistic, Term
 
@@ -64,15 +66,20 @@ class Numbered:
 
     Attributes:
         moments: Key → short name and moment.
-        aggregates: Key → short name and aggregate, of the values.
+        aggregates: Key → short name and aggregate, stored or derived, of the values.
         covariates: Key → short name and term that is the same on every day.
     """
 
     moments: dict[str, tuple[str, Moment]]
-    aggregates: dict[str, tuple[str, Aggregate]]
+    aggregates: dict[str, tuple[str, Slot]]
     covariates: dict[str, tuple[str, Term]]
 
-    def short(self, aggregate: Aggregate) -> str:
+    @property
+    def are_stored(self) -> bool:
+        """Whether unit-days hold all of the aggregates."""
+        return all(isinstance(slot, Aggregate) for _, slot in self.aggregates.values())
+
+    def short(self, aggregate: Slot) -> str:
         """Return the short name of an aggregate."""
         return self.aggregates[key_of(aggregate)][0]
 
@@ -93,7 +100,7 @@ def numbered(statistics: Sequence[Statistic]) -> Numbered:
         key_of(aggregate): aggregate
         for statistic in statistics
         for term in statistic.values
-        for aggregate in term.aggregates
+        for aggregate in term.slots
     }
     covariates = {term.key: term for statistic in statistics for term in statistic.covariates}
     return Numbered(
@@ -103,7 +110,7 @@ def numbered(statistics: Sequence[Statistic]) -> Numbered:
     )
 
 
-def key_of(aggregate: Aggregate) -> str:
+def key_of(aggregate: Slot) -> str:
     """Return a key of an aggregate; two sources may have the same column."""
     return f"{aggregate.column} of {aggregate.source}"
 
@@ -168,7 +175,8 @@ def keys(rollups: Iterable[str], statistics: Sequence[Statistic]) -> exp.Query:
 
 def unit_days(
     sources: Sequence[UnitTotals],
-    aggregates: Mapping[str, tuple[str, Aggregate]],
+    aggregates: Mapping[str, tuple[str, Slot]],
+    through: date,
     since: date | None = None,
 ) -> exp.Query:
     """Return the unit-days of every source side by side; another source's aggregates are null.
@@ -176,26 +184,63 @@ def unit_days(
     Args:
         sources: The sources.
         aggregates: Key → short name and aggregate.
+        through: The last day of the results.
         since: The first day that is wanted; None for every day.
     """
+    relations = [
+        *_stored(sources, aggregates, since),
+        *_derived(sources, aggregates, through, since),
+    ]
     selects = []
-    for source in sources:
-        held = {key_of(aggregate) for aggregate in source.aggregates}
-        if held.isdisjoint(aggregates):
-            continue
-        for part in source.parts(since=since):
+    for relation in relations:
+        for part in relation.parts:
             query = exp.select(exp.column("unit_id", "u"), exp.column("ds", "u"))
-            for key, (short, aggregate) in aggregates.items():
-                value: exp.Expr = exp.null()
-                if key in held:
-                    value = exp.column(aggregate.column, "u")
+            for key, (short, _) in aggregates.items():
+                held = relation.columns.get(key)
+                value = exp.null() if held is None else exp.column(held, "u")
                 query = query.select(exp.alias_(exp.cast(value, "double"), short))
             selects.append(query.from_(part.subquery("u", copy=False), copy=False))
     union: exp.Query = selects[0]
     for select in selects[1:]:
         union = exp.union(union, select, distinct=False, copy=False)
-    of = {aggregate.source for _, aggregate in aggregates.values()}
-    return union if len(of) == 1 else _summed(union, [short for short, _ in aggregates.values()])
+    if len(relations) == 1:
+        return union
+    return _summed(union, [short for short, _ in aggregates.values()])
+
+
+@dataclass(frozen=True, slots=True)
+class _Relation:
+    """Rows by unit and day: SELECTs that have no unit and day in common, and key → column."""
+
+    parts: Sequence[exp.Query]
+    columns: Mapping[str, str]
+
+
+def _stored(
+    sources: Iterable[UnitTotals], aggregates: Iterable[str], since: date | None
+) -> Iterator[_Relation]:
+    for source in sources:
+        held = {key_of(aggregate): aggregate.column for aggregate in source.aggregates}
+        if not held.keys().isdisjoint(aggregates):
+            yield _Relation(source.parts(since=since), held)
+
+
+def _derived(
+    sources: Iterable[UnitTotals],
+    aggregates: Mapping[str, tuple[str, Slot]],
+    through: date,
+    since: date | None,
+) -> Iterator[_Relation]:
+    derived = [slot for _, slot in aggregates.values() if isinstance(slot, Retained)]
+    by_name = {source.source: source for source in sources}
+    for retention in dict.fromkeys(slot.of for slot in derived):
+        source = by_name[retention.starts.source]
+        held = {
+            key_of(slot): "completed" if slot.is_completed else "windows"
+            for slot in derived
+            if slot.of == retention
+        }
+        yield _Relation([retentions.windows(retention, source, through, since)], held)
 
 
 def _summed(union: exp.Query, shorts: Iterable[str]) -> exp.Query:
@@ -237,7 +282,7 @@ def shaped(part: Part, total: exp.Expr, exposed_days: exp.Expr | None = None) ->
 
 def _is_zero_based(part: Part) -> bool:
     """Return whether a part's totals are 0 where nothing was added up, and never null."""
-    return part.aggregate.kind.fold is Fold.SUM
+    return part.aggregate.fold is Fold.SUM
 
 
 def _one_where(condition: exp.Expr) -> exp.Expr:
