@@ -10,12 +10,15 @@ from statsig_staging.aggregates import AggregateKind, Fold, Span, aggregate
 from statsig_staging.config import (
     CompositeMetric,
     CountComponent,
+    CountDistinctComponent,
+    CountDistinctMetric,
     CountMetric,
     EdgeComponent,
     EdgeMetric,
     ExtremeComponent,
     ExtremeMetric,
     MeanMetric,
+    PercentileMetric,
     RatioMetric,
     SumComponent,
     SumMetric,
@@ -26,7 +29,7 @@ from statsig_staging.config import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from statsig_staging.aggregates import Aggregate
+    from statsig_staging.aggregates import Aggregate, ValueKind
     from statsig_staging.config import Component, Metric, Project, SimpleMetric, Window, Winsorize
 
 
@@ -131,9 +134,17 @@ class Term:
     def is_carried(self) -> bool:
         """Whether it changes on days only that the unit has rows on, and by that unit's rows alone."""
         parts = all(
-            part.winsor is None and part.shape.kind is not ShapeKind.PER_DAY for part in self.parts
+            part.winsor is None
+            and part.shape.kind is not ShapeKind.PER_DAY
+            and part.aggregate.kind.values is None
+            for part in self.parts
         )
         return parts and self.winsor is None
+
+    @property
+    def is_winsorized(self) -> bool:
+        """Whether something of it is cut off where a percentile of all units lies."""
+        return self.winsor is not None or any(part.winsor is not None for part in self.parts)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -173,6 +184,7 @@ class Statistic:
         covariate: The numerator before the unit's exposure.
         denominator_covariate: The denominator before it.
         clock: When units and rows come to count.
+        percentile: Which percentile its mean is, of the values one by one; None for sums over sums.
     """
 
     metric: str
@@ -181,6 +193,12 @@ class Statistic:
     covariate: Term | None = None
     denominator_covariate: Term | None = None
     clock: Clock = Clock()
+    percentile: float | None = None
+
+    @property
+    def is_costly(self) -> bool:
+        """Whether a day of it is computed from all rows so far."""
+        return self.percentile is not None or any(term.is_winsorized for term in self.values)
 
     @property
     def values(self) -> tuple[Term, ...]:
@@ -204,7 +222,8 @@ class Statistic:
         """Everything that decides its numbers."""
         terms = [term.key for term in (*self.values, *self.covariates)]
         clock = [] if self.clock.is_plain else [repr(self.clock)]
-        return repr([self.metric, terms, *clock])
+        share = [] if self.percentile is None else [f"percentile {self.percentile!r}"]
+        return repr([self.metric, terms, *clock, *share])
 
 
 def statistic_of(metric: Metric, project: Project) -> Statistic:
@@ -216,7 +235,16 @@ def statistic_of(metric: Metric, project: Project) -> Statistic:
             found = _ratio(metric, project)
         case CompositeMetric():
             found = _composite(metric, project)
-        case CountMetric() | SumMetric() | ExtremeMetric() | EdgeMetric() | UnitCountMetric():
+        case PercentileMetric():
+            found = _percentile(metric, project)
+        case (
+            CountMetric()
+            | SumMetric()
+            | ExtremeMetric()
+            | EdgeMetric()
+            | CountDistinctMetric()
+            | UnitCountMetric()
+        ):
             found = _simple(metric, project)
         case _:
             assert_never(metric)
@@ -232,6 +260,19 @@ def _mean(metric: MeanMetric, project: Project) -> Statistic:
         numerator=Term(parts=(Part(aggregate=total),), winsor=_winsor(metric.winsorize)),
         denominator=Term(parts=(Part(aggregate=records),)),
         clock=Clock(completions=_completions(metric)),
+    )
+
+
+def _percentile(metric: PercentileMetric, project: Project) -> Statistic:
+    source, span = project.metric_source(metric.source), _span(metric.window)
+    values = aggregate(source, AggregateKind.VALUES, metric.filter, metric.value, span)
+    value = Term(parts=(Part(aggregate=values),))
+    return Statistic(
+        metric=metric.name,
+        numerator=value,
+        denominator=value,
+        clock=Clock(completions=_completions(metric)),
+        percentile=metric.percentile,
     )
 
 
@@ -310,6 +351,11 @@ def _term(
             kind = AggregateKind(component.type.removesuffix("_value"))
             found = aggregate(source, kind, where, component.value, span)
             return _shaped(found, component.threshold)
+        case CountDistinctComponent():
+            kind = AggregateKind.DISTINCT
+            found = aggregate(source, kind, where, component.value, span)
+            winsorize = component.winsorize if before is None else None
+            return _shaped(found, component.threshold, winsorize)
         case UnitCountComponent() | UnitCountMetric():
             kind, shape = _UNIT_COUNTS[component.rollup]
             return Term(
@@ -346,7 +392,9 @@ def _span(window: Window | None) -> Span | None:
     return Span(window.start, window.end, is_minutes=window.unit == "minutes")
 
 
-def _completions(component: Component | SimpleMetric | MeanMetric) -> tuple[Completion, ...]:
+def _completions(
+    component: Component | SimpleMetric | MeanMetric | PercentileMetric,
+) -> tuple[Completion, ...]:
     window, span = component.window, _span(component.window)
     if window is None or span is None or not window.completed_only:
         return ()
@@ -364,7 +412,7 @@ def metrics_by_source(metrics: Iterable[str], project: Project) -> dict[str, tup
 
 
 def aggregates_of(statistics: Iterable[Statistic], source: str) -> tuple[Aggregate, ...]:
-    """Return the aggregates that a source must deliver, each once, by column name."""
+    """Return the aggregates that a source must deliver, each once, by column name, values one by one too."""
     found = {
         each.column: each
         for statistic in statistics
@@ -372,6 +420,16 @@ def aggregates_of(statistics: Iterable[Statistic], source: str) -> tuple[Aggrega
         if each.source == source
     }
     return tuple(found[column] for column in sorted(found))
+
+
+def by_day(aggregates: Iterable[Aggregate]) -> tuple[Aggregate, ...]:
+    """Return those of some aggregates that a unit-day stores."""
+    return tuple(each for each in aggregates if each.kind.values is None)
+
+
+def by_value(aggregates: Iterable[Aggregate], kind: ValueKind) -> tuple[Aggregate, ...]:
+    """Return those of some aggregates whose values one table holds one by one."""
+    return tuple(each for each in aggregates if each.kind.values is kind)
 
 
 def reach(aggregates: Iterable[Aggregate]) -> int:

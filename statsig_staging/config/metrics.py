@@ -10,8 +10,8 @@ from statsig_staging.config.fields import Count, Days, Model, Name, Scalar, no_b
 from statsig_staging.config.problems import quote
 
 _M = TypeVar("_M", bound=Model)
-_LATER_TYPES = frozenset(["count_distinct", "percentile", "retention", "funnel"])
-LATER_OPTIONS = frozenset(["dimensions", "percentile", "end", "length", "steps"])
+_LATER_TYPES = frozenset(["retention", "funnel"])
+LATER_OPTIONS = frozenset(["dimensions", "end", "length", "steps"])
 """Options that a metric may have one day."""
 
 Positive = Annotated[float, BeforeValidator(no_bool), Field(gt=0, allow_inf_nan=False)]
@@ -141,6 +141,18 @@ class EdgeComponent(_Thresholded):
     value: Scalar
 
 
+class CountDistinctComponent(_Thresholded):
+    """How many values a unit has that differ as text; ``filter`` says of which rows."""
+
+    type: Literal["count_distinct"]
+    value: Scalar
+    winsorize: Winsorize | None = None
+
+    @model_validator(mode="after")
+    def _one_shape(self) -> Self:
+        return _checked_shape(self, ("threshold", "winsorize"))
+
+
 class UnitCountComponent(_Component):
     """Whether a unit has a row; ``filter`` says which."""
 
@@ -197,6 +209,18 @@ class ExtremeMetric(ExtremeComponent, _Adjusted):
 
 class EdgeMetric(EdgeComponent, _Adjusted):
     """The first or latest ``value`` per unit."""
+
+
+class CountDistinctMetric(CountDistinctComponent, _Adjusted):
+    """How many values per unit differ as text."""
+
+
+class PercentileMetric(_Component, _Metric):
+    """A percentile of ``value`` over rows, whoever they belong to."""
+
+    type: Literal["percentile"]
+    value: Scalar
+    percentile: Share
 
 
 class UnitCountMetric(_Component, _Adjusted):
@@ -256,7 +280,12 @@ def checked_metric_type(value: object) -> object:
 
 
 Component = Annotated[
-    CountComponent | SumComponent | ExtremeComponent | EdgeComponent | UnitCountComponent,
+    CountComponent
+    | SumComponent
+    | ExtremeComponent
+    | EdgeComponent
+    | CountDistinctComponent
+    | UnitCountComponent,
     Field(discriminator="type"),
     BeforeValidator(_checked_component_type),
 ]
@@ -279,7 +308,9 @@ class CompositeMetric(_Metric):
     winsorize: Winsorize | None = None
 
 
-SimpleMetric = CountMetric | SumMetric | ExtremeMetric | EdgeMetric | UnitCountMetric
+SimpleMetric = (
+    CountMetric | SumMetric | ExtremeMetric | EdgeMetric | CountDistinctMetric | UnitCountMetric
+)
 """A metric that is one number of one source per unit."""
 
 Metric = Annotated[
@@ -287,8 +318,10 @@ Metric = Annotated[
     | SumMetric
     | ExtremeMetric
     | EdgeMetric
+    | CountDistinctMetric
     | UnitCountMetric
     | MeanMetric
+    | PercentileMetric
     | RatioMetric
     | CompositeMetric,
     Field(discriminator="type"),
@@ -299,11 +332,13 @@ Metric = Annotated[
 METRICS: Final[dict[str, type[Model]]] = {
     "composite": CompositeMetric,
     "count": CountMetric,
+    "count_distinct": CountDistinctMetric,
     "first_value": EdgeMetric,
     "latest_value": EdgeMetric,
     "max": ExtremeMetric,
     "mean": MeanMetric,
     "min": ExtremeMetric,
+    "percentile": PercentileMetric,
     "ratio": RatioMetric,
     "sum": SumMetric,
     "unit_count": UnitCountMetric,
@@ -312,6 +347,7 @@ METRICS: Final[dict[str, type[Model]]] = {
 
 COMPONENTS: Final[dict[str, type[Model]]] = {
     "count": CountComponent,
+    "count_distinct": CountDistinctComponent,
     "first_value": EdgeComponent,
     "latest_value": EdgeComponent,
     "max": ExtremeComponent,

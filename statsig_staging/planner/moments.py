@@ -9,6 +9,7 @@ from sqlglot import exp
 
 from statsig_staging import templates
 from statsig_staging.aggregates import Fold
+from statsig_staging.planner.distinct import days_later
 from statsig_staging.planner.folds import or_zero, zero
 from statsig_staging.terms import ShapeKind
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from statsig_staging.aggregates import Aggregate
+    from statsig_staging.planner.distinct import DistinctDays
     from statsig_staging.planner.unit_totals import UnitTotals
     from statsig_staging.terms import Part, Statistic, Term
 
@@ -36,8 +38,10 @@ COLUMNS = (
     "denominator_covariate_product",
     "denominator_denominator_covariate_product",
     "covariates_product",
+    "percentile",
 )
-"""What the statistics of a metric are computed from; ``divisor`` is what the mean divides by."""
+"""What the statistics of a metric are computed from; ``divisor`` is what the mean divides by,
+and ``percentile`` the mean itself, of metrics that have one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +116,8 @@ def source_of(statistic: Statistic, column: str) -> Moment | str | None:
     """Return what a column holds for a metric: a moment, ``units``, or nothing."""
     y, n = statistic.numerator, statistic.denominator
     x, m = statistic.covariate, statistic.denominator_covariate
+    if column == "percentile":
+        return None
     if column == "divisor":
         return Moment(n) if n is not None else "units"
     left, right = {
@@ -170,6 +176,7 @@ def unit_days(
     sources: Sequence[UnitTotals],
     aggregates: Mapping[str, tuple[str, Aggregate]],
     since: date | None = None,
+    distinct: DistinctDays | None = None,
 ) -> exp.Query:
     """Return the unit-days of every source side by side; another source's aggregates are null.
 
@@ -177,33 +184,45 @@ def unit_days(
         sources: The sources.
         aggregates: Key → short name and aggregate.
         since: The first day that is wanted; None for every day.
+        distinct: How distinct values are counted by day, where there are such aggregates.
     """
-    selects = []
+    gone_after = None if distinct is None else distinct.gone_after
+    selects: list[exp.Query] = []
+    relations = 0
     for source in sources:
         held = {key_of(aggregate) for aggregate in source.aggregates}
         if held.isdisjoint(aggregates):
             continue
+        relations += 1
         for part in source.parts(since=since):
             query = exp.select(exp.column("unit_id", "u"), exp.column("ds", "u"))
+            if gone_after is not None:
+                query = query.select(
+                    exp.alias_(days_later(exp.column("ds", "u"), gone_after), "gone_ds")
+                )
             for key, (short, aggregate) in aggregates.items():
                 value: exp.Expr = exp.null()
                 if key in held:
                     value = exp.column(aggregate.column, "u")
                 query = query.select(exp.alias_(exp.cast(value, "double"), short))
             selects.append(query.from_(part.subquery("u", copy=False), copy=False))
+    if distinct is not None:
+        counted = distinct.counted(aggregates, since)
+        relations += len(counted)
+        selects += counted
     union: exp.Query = selects[0]
     for select in selects[1:]:
         union = exp.union(union, select, distinct=False, copy=False)
-    of = {aggregate.source for _, aggregate in aggregates.values()}
-    return union if len(of) == 1 else _summed(union, [short for short, _ in aggregates.values()])
+    keys = ("unit_id", "ds") if gone_after is None else ("unit_id", "ds", "gone_ds")
+    shorts = [short for short, _ in aggregates.values()]
+    return union if relations == 1 else _summed(union, keys, shorts)
 
 
-def _summed(union: exp.Query, shorts: Iterable[str]) -> exp.Query:
+def _summed(union: exp.Query, keys: Iterable[str], shorts: Iterable[str]) -> exp.Query:
     summed = [exp.alias_(exp.Sum(this=exp.column(short, "b")), short) for short in shorts]
-    unit, day = exp.column("unit_id", "b"), exp.column("ds", "b")
-    return (
-        exp.select(unit, day, *summed).from_(union.subquery("b")).group_by(unit.copy(), day.copy())
-    )
+    grain = [exp.column(key, "b") for key in keys]
+    rows = exp.select(*grain, *summed).from_(union.subquery("b"))
+    return rows.group_by(*(column.copy() for column in grain))
 
 
 def shaped(part: Part, total: exp.Expr, exposed_days: exp.Expr | None = None) -> exp.Expr:
