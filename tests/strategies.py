@@ -576,6 +576,9 @@ def scenarios(draw: st.DrawFn, size: Size = LARGE) -> Scenario:
         source_partitions={
             name: source.partition for name, source in sources.items() if source.partition
         },
+        dated_sources=frozenset(
+            name for name, source in sources.items() if source.clock != "timestamp"
+        ),
     )
     return Scenario(
         experiment=experiment,
