@@ -47,6 +47,8 @@ class Experiment(Model):
         crossover: What becomes of units seen in two groups.
         metrics: Names of its metrics.
         rollups: Over which days results are computed.
+        costly_series: Of which days there are results of metrics whose series cannot be carried from day
+            to day: those that are winsorized, and percentiles.
     """
 
     id: Name
@@ -64,6 +66,7 @@ class Experiment(Model):
         "daily",
         "cumulative",
     )
+    costly_series: Literal["every_day", "latest"] = "every_day"
 
     @field_validator("end")
     @classmethod

@@ -43,7 +43,7 @@ def statistics(wanted: Results, chosen: Sequence[Statistic], rollups: Sequence[s
         tables={
             "first_exposures": wanted.node(tables.first_exposures(experiment.id, wanted.source)),
             "exposures_summary": wanted.node(tables.exposures_summary(experiment.id)),
-            "unit_days": moments.unit_days(wanted.totals, names.aggregates, wanted.days[-1]),
+            "unit_days": moments.unit_days(wanted, wanted.totals, names.aggregates),
             "statistic_keys": moments.keys(rollups, chosen),
             "days": exposures.listed_days(wanted.days),
         },

@@ -9,8 +9,9 @@ from sqlglot import exp
 
 from statsig_staging import templates
 from statsig_staging.aggregates import Aggregate, Fold
-from statsig_staging.derived import Retained
-from statsig_staging.planner import retentions
+from statsig_staging.derived import Reached, Retained
+from statsig_staging.planner import funnels, retentions
+from statsig_staging.planner.distinct import days_later
 from statsig_staging.planner.folds import or_zero, zero
 from statsig_staging.terms import ShapeKind
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from datetime import date
 
     from statsig_staging.derived import Slot
+    from statsig_staging.planner.distinct import DistinctDays
+    from statsig_staging.planner.results import Results
     from statsig_staging.planner.unit_totals import UnitTotals
     from statsig_staging.terms import Part, Statistic, Term
 
@@ -38,8 +41,10 @@ COLUMNS = (
     "denominator_covariate_product",
     "denominator_denominator_covariate_product",
     "covariates_product",
+    "percentile",
 )
-"""What the statistics of a metric are computed from; ``divisor`` is what the mean divides by."""
+"""What the statistics of a metric are computed from; ``divisor`` is what the mean divides by,
+and ``percentile`` the mean itself, of metrics that have one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +124,8 @@ def source_of(statistic: Statistic, column: str) -> Moment | str | None:
     """Return what a column holds for a metric: a moment, ``units``, or nothing."""
     y, n = statistic.numerator, statistic.denominator
     x, m = statistic.covariate, statistic.denominator_covariate
+    if column == "percentile":
+        return None
     if column == "divisor":
         return Moment(n) if n is not None else "units"
     left, right = {
@@ -149,6 +156,7 @@ def fill_statistics(
     value: Callable[[Moment | str], exp.Expr],
 ) -> None:
     """Add the columns of some statistics to their rows, which are numbered by ``k.number``."""
+    _name_steps(rows, statistics)
     for column in COLUMNS:
         cases = [
             exp.If(this=exp.Literal.number(number), true=value(source))
@@ -159,6 +167,24 @@ def fill_statistics(
         if cases:
             chosen = exp.Case(this=exp.column("number", "k"), ifs=cases)
         rows.select(exp.alias_(chosen, column), copy=False)
+
+
+def _name_steps(rows: exp.Select, statistics: Sequence[Statistic]) -> None:
+    """Say of rows about a step of a funnel which one they are about: it stands as a dimension."""
+    numbered_steps = [(n, each.step) for n, each in enumerate(statistics) if each.step is not None]
+    if not numbered_steps:
+        return
+    for column, texts in (
+        ("dimension", {number: "step" for number, _ in numbered_steps}),
+        ("dimension_value", {number: str(step) for number, step in numbered_steps}),
+    ):
+        ifs = [
+            exp.If(this=exp.Literal.number(number), true=exp.Literal.string(text))
+            for number, text in texts.items()
+        ]
+        chosen = exp.cast(exp.Case(this=exp.column("number", "k"), ifs=ifs), "varchar")
+        [old] = (each for each in rows.expressions if each.alias_or_name == column)
+        old.replace(exp.alias_(chosen, column))
 
 
 def keys(rollups: Iterable[str], statistics: Sequence[Statistic]) -> exp.Query:
@@ -174,38 +200,47 @@ def keys(rollups: Iterable[str], statistics: Sequence[Statistic]) -> exp.Query:
 
 
 def unit_days(
+    wanted: Results,
     sources: Sequence[UnitTotals],
     aggregates: Mapping[str, tuple[str, Slot]],
-    through: date,
     since: date | None = None,
+    distinct: DistinctDays | None = None,
 ) -> exp.Query:
     """Return the unit-days of every source side by side; another source's aggregates are null.
 
     Args:
+        wanted: What results are computed from.
         sources: The sources.
         aggregates: Key → short name and aggregate.
-        through: The last day of the results.
         since: The first day that is wanted; None for every day.
+        distinct: How distinct values are counted by day, where there are such aggregates.
     """
     relations = [
         *_stored(sources, aggregates, since),
-        *_derived(sources, aggregates, through, since),
+        *_retained(wanted, aggregates, since),
+        *_reached(wanted, aggregates),
     ]
-    selects = []
+    gone_after = None if distinct is None else distinct.gone_after
+    selects: list[exp.Query] = []
     for relation in relations:
         for part in relation.parts:
             query = exp.select(exp.column("unit_id", "u"), exp.column("ds", "u"))
+            if gone_after is not None:
+                gone_ds = days_later(exp.column("ds", "u"), gone_after)
+                query = query.select(exp.alias_(gone_ds, "gone_ds"))
             for key, (short, _) in aggregates.items():
                 held = relation.columns.get(key)
                 value = exp.null() if held is None else exp.column(held, "u")
                 query = query.select(exp.alias_(exp.cast(value, "double"), short))
             selects.append(query.from_(part.subquery("u", copy=False), copy=False))
+    counted = [] if distinct is None else distinct.counted(aggregates, since)
+    selects += counted
     union: exp.Query = selects[0]
     for select in selects[1:]:
         union = exp.union(union, select, distinct=False, copy=False)
-    if len(relations) == 1:
-        return union
-    return _summed(union, [short for short, _ in aggregates.values()])
+    keys = ("unit_id", "ds") if gone_after is None else ("unit_id", "ds", "gone_ds")
+    shorts = [short for short, _ in aggregates.values()]
+    return union if len(relations) + len(counted) == 1 else _summed(union, keys, shorts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,14 +260,11 @@ def _stored(
             yield _Relation(source.parts(since=since), held)
 
 
-def _derived(
-    sources: Iterable[UnitTotals],
-    aggregates: Mapping[str, tuple[str, Slot]],
-    through: date,
-    since: date | None,
+def _retained(
+    wanted: Results, aggregates: Mapping[str, tuple[str, Slot]], since: date | None
 ) -> Iterator[_Relation]:
     derived = [slot for _, slot in aggregates.values() if isinstance(slot, Retained)]
-    by_name = {source.source: source for source in sources}
+    by_name = {source.source: source for source in wanted.totals}
     for retention in dict.fromkeys(slot.of for slot in derived):
         source = by_name[retention.starts.source]
         held = {
@@ -240,15 +272,21 @@ def _derived(
             for slot in derived
             if slot.of == retention
         }
-        yield _Relation([retentions.windows(retention, source, through, since)], held)
+        yield _Relation([retentions.windows(retention, source, wanted.days[-1], since)], held)
 
 
-def _summed(union: exp.Query, shorts: Iterable[str]) -> exp.Query:
+def _reached(wanted: Results, aggregates: Mapping[str, tuple[str, Slot]]) -> Iterator[_Relation]:
+    derived = [slot for _, slot in aggregates.values() if isinstance(slot, Reached)]
+    for funnel in dict.fromkeys(slot.of for slot in derived):
+        held = {key_of(slot): f"step_{slot.step}" for slot in derived if slot.of == funnel}
+        yield _Relation([funnels.step_days(funnel, wanted)], held)
+
+
+def _summed(union: exp.Query, keys: Iterable[str], shorts: Iterable[str]) -> exp.Query:
     summed = [exp.alias_(exp.Sum(this=exp.column(short, "b")), short) for short in shorts]
-    unit, day = exp.column("unit_id", "b"), exp.column("ds", "b")
-    return (
-        exp.select(unit, day, *summed).from_(union.subquery("b")).group_by(unit.copy(), day.copy())
-    )
+    grain = [exp.column(key, "b") for key in keys]
+    rows = exp.select(*grain, *summed).from_(union.subquery("b"))
+    return rows.group_by(*(column.copy() for column in grain))
 
 
 def shaped(part: Part, total: exp.Expr, exposed_days: exp.Expr | None = None) -> exp.Expr:

@@ -1,15 +1,19 @@
-"""Retention over rows that arrive in any order, against the plain definitions."""
+"""Retentions and funnels over rows that arrive in any order, against the plain definitions."""
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 import statsig_staging as staging
-from tests import oracle
+from tests import oracle, plain
+from tests.athena_endpoint.fixtures import Aws
+from tests.athena_worlds import AthenaWorld
 from tests.factories import ASSIGNMENT_SOURCE, EXPERIMENT, METRIC_SOURCE
 from tests.test_cases import Row, write_rows
 
@@ -57,6 +61,62 @@ METRICS: tuple[tuple[dict[str, Any], oracle.OracleMetric], ...] = (
         ),
     ),
     (
+        {
+            "name": "funnel",
+            "type": "funnel",
+            "steps": [
+                {"source": "events", "filter": "kind = 'visit'"},
+                {"source": "events", "filter": "kind = 'purchase'", "window": {"end": 1}},
+                {"source": "events"},
+            ],
+            "strict": False,
+            "allowance_ms": 1000,
+            "within": {"end": 3000, "unit": "minutes"},
+        },
+        oracle.OracleMetric(
+            name="funnel",
+            type="funnel",
+            funnel=oracle.Funnel(
+                steps=(
+                    oracle.Step(source="events", where=is_kind("visit")),
+                    oracle.Step(
+                        source="events", where=is_kind("purchase"), window=oracle.Window(end=1)
+                    ),
+                    oracle.Step(source="events"),
+                ),
+                strict=False,
+                allowance=timedelta(seconds=1),
+                within=oracle.Window(end=3000, unit="minutes"),
+            ),
+        ),
+    ),
+    (
+        {
+            "name": "from_exposure",
+            "type": "funnel",
+            "steps": [
+                {"source": "events", "filter": "kind = 'visit'", "window": {"end": 0}},
+                {"source": "events", "filter": "kind = 'purchase'"},
+            ],
+            "exposure_as_first_step": True,
+            "bake_days": 1,
+        },
+        oracle.OracleMetric(
+            name="from_exposure",
+            type="funnel",
+            funnel=oracle.Funnel(
+                steps=(
+                    oracle.Step(
+                        source="events", where=is_kind("visit"), window=oracle.Window(end=0)
+                    ),
+                    oracle.Step(source="events", where=is_kind("purchase")),
+                ),
+                exposure_as_first_step=True,
+            ),
+            bake_days=1,
+        ),
+    ),
+    (
         {"name": "rows", "type": "count", "source": "events"},
         oracle.OracleMetric(
             name="rows",
@@ -65,7 +125,7 @@ METRICS: tuple[tuple[dict[str, Any], oracle.OracleMetric], ...] = (
         ),
     ),
 )
-"""Beside a count, whose unit-days the windows share the statements with."""
+"""Beside a count, with whose unit-days windows and steps share their statements."""
 
 
 def drawn(seed: int) -> tuple[list[tuple[int, Row]], list[tuple[int, Row]]]:
@@ -132,7 +192,7 @@ def moment_of(text: str | None) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def test_windows_are_the_same_in_whatever_order_rows_arrive(tmp_path: Path) -> None:
+def test_results_are_the_same_in_whatever_order_rows_arrive(tmp_path: Path) -> None:
     """Loads of some days each, with late rows and exposures between them, give the definitions' results."""
     exposures, events = drawn(3)
     for day in (1, 3, 4, 6):
@@ -147,3 +207,80 @@ def test_windows_are_the_same_in_whatever_order_rows_arrive(tmp_path: Path) -> N
             engine.run("123", through=through)
             found = engine.results("123").to_pylist()
         oracle.assert_close(found, wanted(seen, done, through), table="results")
+
+
+def named(unit: str, number: int, hour: float, name: str) -> oracle.Event:
+    """Return a row of the events on Athena."""
+    row = plain.event(unit, number, hour, 1.0)
+    return replace(row, fields={**row.fields, "event_name": name})
+
+
+def is_named(name: str) -> Callable[[oracle.Fields], bool | None]:
+    """Return a filter on the name of a row."""
+    return lambda fields: fields["event_name"] == name
+
+
+ON_ATHENA: tuple[tuple[dict[str, Any], oracle.OracleMetric], ...] = (
+    (
+        {"name": "back", "type": "retention", "source": "events", "end": 2, "length": 2},
+        oracle.OracleMetric(
+            name="back",
+            type="retention",
+            retention=oracle.Retention(source="events", end=2, length=2),
+        ),
+    ),
+    (
+        {
+            "name": "bought",
+            "type": "funnel",
+            "steps": [
+                {"source": "events", "filter": "event_name = 'visit'", "window": {"end": 1}},
+                {
+                    "source": "events",
+                    "filter": "event_name = 'purchase'",
+                    "window": {"end": 2880, "unit": "minutes"},
+                },
+            ],
+            "exposure_as_first_step": True,
+            "allowance_ms": 1,
+        },
+        oracle.OracleMetric(
+            name="bought",
+            type="funnel",
+            funnel=oracle.Funnel(
+                steps=(
+                    oracle.Step(
+                        source="events", where=is_named("visit"), window=oracle.Window(end=1)
+                    ),
+                    oracle.Step(
+                        source="events",
+                        where=is_named("purchase"),
+                        window=oracle.Window(end=2880, unit="minutes"),
+                    ),
+                ),
+                allowance=timedelta(milliseconds=1),
+                exposure_as_first_step=True,
+            ),
+        ),
+    ),
+)
+
+
+@pytest.mark.slow
+def test_windows_and_steps_on_athena(aws: Aws, tmp_path: Path) -> None:
+    """Two loads on Athena, the second with a late exposure and late rows, give the definitions' results."""
+    scenario = plain.definitions().spelled_out()
+    experiment = replace(scenario.experiment, metrics=tuple(metric for _, metric in ON_ATHENA))
+    settings = tuple(config for config, _ in ON_ATHENA)
+    scenario = replace(scenario, experiment=experiment, metric_definitions=settings)
+    world = AthenaWorld.open(scenario, tmp_path / "project", aws)
+    world.add("exposures", [plain.exposure(unit, "control", 0, 1) for unit in "ab"])
+    world.add("events", [named("a", 0, 2, "visit"), named("a", 2, 1, "purchase")])
+    world.add("events", [named("b", 1, 2, "visit"), named("b", 3, 2, "purchase")])
+    for through in (plain.day(2), plain.day(3)):
+        with plain.connect(world) as engine:
+            engine.run("123", through=through)
+            found = engine.results("123").to_pylist()
+        oracle.assert_close(found, world.expected(through).results, table="results")
+        world.add("exposures", [plain.exposure("late", "test", 0, 5)])
+        world.add("events", [named("late", 0, 5, "visit"), named("late", 2, 2, "purchase")])
