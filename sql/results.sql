@@ -1,6 +1,6 @@
 -- One row per rollup, day, metric and group: the sufficient statistics of the counted units.
 -- What is too large for a DOUBLE is null.
--- version: 5
+-- version: 6
 SELECT
   :experiment_id AS experiment_id,
   z.rollup,
@@ -13,7 +13,10 @@ SELECT
   z.units,
   CASE WHEN IS_FINITE(z.total) THEN z.total END AS total,
   CASE WHEN IS_FINITE(z.total_squares) THEN z.total_squares END AS total_squares,
-  CASE WHEN IS_FINITE(z.total / NULLIF(z.divisor, 0)) THEN z.total / NULLIF(z.divisor, 0) END AS mean,
+  COALESCE(
+    CASE WHEN IS_FINITE(z.percentile) THEN z.percentile END,
+    CASE WHEN IS_FINITE(z.total / NULLIF(z.divisor, 0)) THEN z.total / NULLIF(z.divisor, 0) END
+  ) AS mean,
   CASE
     WHEN z.units > 1 AND IS_FINITE(z.total_squares - z.total * z.total / z.units)
     THEN GREATEST((z.total_squares - z.total * z.total / z.units) / (z.units - 1), CAST(0 AS DOUBLE))

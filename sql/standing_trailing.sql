@@ -1,5 +1,5 @@
 -- One row per day and counted unit that has a row on one of the last days: its aggregates of those days.
--- version: 1
+-- version: 2
 WITH activity AS (
   SELECT
     m.unit_id,
@@ -7,7 +7,8 @@ WITH activity AS (
     m.first_exposure_ds,
     m.enters_ds,
     m.leaves_ds,
-    :counts_on AS ds
+    :counts_on AS ds,
+    :gone_on AS gone_ds
   FROM unit_days AS u
   JOIN members AS m
     ON m.unit_id = u.unit_id
@@ -19,7 +20,7 @@ SELECT
   a.first_exposure_ds
 FROM activity AS a
 JOIN days AS d
-  ON d.ds >= a.ds AND d.ds < :gone_on
+  ON d.ds >= a.ds AND d.ds < a.gone_ds
 WHERE
   d.ds >= a.enters_ds AND (a.leaves_ds IS NULL OR d.ds < a.leaves_ds)
 GROUP BY

@@ -14,6 +14,8 @@ from statsig_staging import expressions
 from statsig_staging.names import digest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from statsig_staging.config import MetricSource
 
 
@@ -31,6 +33,17 @@ class Fold(StrEnum):
     """That of the first day that has one."""
     LATEST = "latest"
     """That of the latest day that has one."""
+
+
+class ValueKind(StrEnum):
+    """What is stored of each value on its own, not of the unit-day; the start of the table's name."""
+
+    DISTINCT = "distinct_values"
+    """Values as text."""
+    PERCENTILE = "percentile_values"
+    """Numbers."""
+    MOMENT = "funnel_events"
+    """When rows happened."""
 
 
 class AggregateKind(StrEnum):
@@ -54,6 +67,17 @@ class AggregateKind(StrEnum):
     """Value of the latest row that passes the filter and has one; of several, the largest."""
     LATEST_FLAG = "latest_flag"
     """1 where the latest row passes the filter, 0 where it does not; of several, 1 if any does."""
+    DISTINCT = "distinct"
+    """Each value of rows that pass the filter, compared as text; the days' new ones add up."""
+    VALUES = "values"
+    """Each value of rows that pass the filter, as DOUBLE."""
+    MOMENTS = "moments"
+    """When each row that passes the filter happened."""
+
+    @property
+    def values(self) -> ValueKind | None:
+        """Which table holds the values one by one; None for what a unit-day stores."""
+        return _VALUES.get(self)
 
     @property
     def fold(self) -> Fold:
@@ -72,6 +96,12 @@ _FOLDS = {
     AggregateKind.FIRST: Fold.FIRST,
     AggregateKind.LATEST: Fold.LATEST,
     AggregateKind.LATEST_FLAG: Fold.LATEST,
+}
+
+_VALUES = {
+    AggregateKind.DISTINCT: ValueKind.DISTINCT,
+    AggregateKind.VALUES: ValueKind.PERCENTILE,
+    AggregateKind.MOMENTS: ValueKind.MOMENT,
 }
 
 
@@ -104,8 +134,9 @@ class Aggregate:
         value: Of which expression; None for counts.
         span: When, since the unit's first exposure; None for ever after.
         cap: What the day's number is at most; None for no limit.
-        column: Its column in ``unit_day_metrics``. The name carries a hash of the definition, so a
-            changed definition is another column and equal definitions share one.
+        column: Its column in ``unit_day_metrics``, or what stands in the column ``aggregate`` of a table
+            of values. The name carries a hash of the definition, so a changed definition is another
+            column and equal definitions share one.
     """
 
     source: str
@@ -115,6 +146,21 @@ class Aggregate:
     span: Span | None = None
     cap: float | None = None
     column: str
+
+    @property
+    def fold(self) -> Fold:
+        """How those of several days become one."""
+        return self.kind.fold
+
+    @property
+    def is_by_value(self) -> bool:
+        """Whether its values are stored one by one."""
+        return self.kind.values is not None
+
+    @property
+    def stored(self) -> tuple[Aggregate, ...]:
+        """What a unit-day stores for it: itself."""
+        return (self,)
 
     @property
     def narrows(self) -> bool:
@@ -144,6 +190,9 @@ class Aggregate:
             AggregateKind.FIRST: f"first {self.value}",
             AggregateKind.LATEST: f"latest {self.value}",
             AggregateKind.LATEST_FLAG: "1 for a latest row",
+            AggregateKind.DISTINCT: f"distinct {self.value}",
+            AggregateKind.VALUES: f"values of {self.value}",
+            AggregateKind.MOMENTS: "moments of rows",
         }[self.kind]
         where = "" if self.filter is None else f" where {self.filter}"
         when = "" if self.span is None else f", {self.span} since exposure"
@@ -172,6 +221,24 @@ def aggregate(
         cap=cap,
         column="_".join(filter(None, [kind.value, _slug(value), hashed])),
     )
+
+
+def number_expressions(aggregates: Iterable[Aggregate]) -> set[str]:
+    """Return the values that some aggregates need as numbers."""
+    return {
+        each.value
+        for each in aggregates
+        if each.value is not None and each.kind is not AggregateKind.DISTINCT
+    }
+
+
+def text_expressions(aggregates: Iterable[Aggregate]) -> set[str]:
+    """Return the values that some aggregates need as text."""
+    return {
+        each.value
+        for each in aggregates
+        if each.value is not None and each.kind is AggregateKind.DISTINCT
+    }
 
 
 @lru_cache(_REMEMBERED)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from statsig_staging import expressions
+from statsig_staging import aggregates, expressions
 from statsig_staging.errors import WarehouseError
 from statsig_staging.planner.scans import SOURCE_ALIAS, Scan
 from statsig_staging.planner.watching import dating
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from statsig_staging.sources import SourceFile, TableObservation
     from statsig_staging.warehouses.base import Warehouse
 
+_NO_TEXT = ("array", "map", "row", "varbinary")
 _NUMBERS = ("tinyint", "smallint", "integer", "bigint", "real", "double", "decimal")
 
 Known = dict[tuple[str, str], dict[str, "SourceFile"]]
@@ -129,20 +130,20 @@ def _observe_under_query(
     return replace(seen, dated=seen.columns.get(dated.column, "").startswith(("date", "timestamp")))
 
 
-def with_expressions(
-    warehouse: Warehouse, scan: Scan, aggregates: Iterable[Aggregate]
-) -> Observation:
+def with_expressions(warehouse: Warehouse, scan: Scan, wanted: Iterable[Aggregate]) -> Observation:
     """Return the observation with the types of the aggregates' filters and values.
 
     Raises:
-        WarehouseError: If a filter is not a condition or a value is not a number.
+        WarehouseError: If a filter is not a condition, or a value is not a number or, to be told from
+            others, not of a type that has text.
     """
-    found = list(aggregates)
+    found = list(wanted)
     if not scan.observation.columns:
         return scan.observation
     filters = sorted({a.filter for a in found if a.filter is not None})
-    values = sorted({a.value for a in found if a.value is not None})
-    types = _types(warehouse, scan, [*filters, *values])
+    values = sorted(aggregates.number_expressions(found))
+    texts = sorted(aggregates.text_expressions(found))
+    types = _types(warehouse, scan, list(dict.fromkeys([*filters, *values, *texts])))
     for sql in filters:
         if types[sql] != "boolean" and not _names_unknown(scan, sql):
             raise WarehouseError(
@@ -154,6 +155,12 @@ def with_expressions(
             raise WarehouseError(
                 f"metric source {scan.source.name!r}: value {sql!r} is of type {types[sql]}; "
                 "it must be a number"
+            )
+    for sql in texts:
+        if types[sql].startswith(_NO_TEXT):
+            raise WarehouseError(
+                f"metric source {scan.source.name!r}: value {sql!r} is of type {types[sql]}; "
+                "distinct values can be of a number, a string, a boolean, a date or a timestamp"
             )
     return replace(scan.observation, expressions=types)
 

@@ -51,13 +51,15 @@ class Column:
 class Table:
     """A staging table: its names, its columns, and whether it is partitioned by ``ds``.
 
-    ``experiment_id`` is empty for a table of the whole project.
+    ``experiment_id`` is empty for a table of the whole project. Of a table of values, those of ``aggregates``
+    count; rows of other aggregates are what is left of metrics that are gone.
     """
 
     name: TableName
     experiment_id: str
     columns: tuple[Column, ...]
     partitioned: bool = False
+    aggregates: tuple[str, ...] = ()
 
     @property
     def folder(self) -> str:

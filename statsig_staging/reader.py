@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from statsig_staging import expressions, state, terms
+from statsig_staging.aggregates import ValueKind
 from statsig_staging.errors import ConfigError, WarehouseError
 from statsig_staging.planner import tables as staging
 from statsig_staging.planner.direct import ROLLUPS
@@ -152,7 +153,9 @@ class Reader:
             raise WarehouseError(f"table {table.name.catalog} is not part of load {load.load_id}")
         node = staging.node(self._database, table, version.snapshot_id)
         columns = (exp.column(column.name, quoted=True) for column in table.columns)
-        return exp.select(*columns).from_(node)
+        query = exp.select(*columns).from_(node)
+        counts = staging.counting(table)
+        return query if counts is None else query.where(counts)
 
     def status(self, experiment: Experiment) -> ExperimentStatus:
         """Return what is published of an experiment."""
@@ -183,11 +186,16 @@ class Reader:
         }
         for name in sorted({each.source for s in statistics for each in s.aggregates}):
             columns = terms.aggregates_of(statistics, name)
-            found[f"unit_day_metrics_{name}"] = staging.unit_day_metrics(
-                experiment.id, name, columns
-            )
-            lasting = [each for each in columns if each.counts_after]
-            found[f"unit_totals_{name}"] = staging.unit_totals(experiment.id, name, lasting)
+            days = terms.by_day(columns)
+            if days:
+                found[f"unit_day_metrics_{name}"] = staging.unit_day_metrics(
+                    experiment.id, name, days
+                )
+                lasting = [each for each in days if each.counts_after]
+                found[f"unit_totals_{name}"] = staging.unit_totals(experiment.id, name, lasting)
+            for kind in ValueKind:
+                if values := terms.by_value(columns, kind):
+                    found[f"{kind}_{name}"] = staging.values(kind, experiment.id, name, values)
             found[f"metric_rows_{name}"] = staging.metric_rows(
                 experiment.id, self._project.metric_source(name), columns
             )

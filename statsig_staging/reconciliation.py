@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import exp
 
 from statsig_staging import templates
+from statsig_staging.aggregates import ValueKind
 from statsig_staging.days import in_words
 from statsig_staging.plan import ColumnType, Refresh
 from statsig_staging.planner import tables as staging
@@ -155,14 +156,22 @@ def days_again(found: Reconciliation, experiment: Experiment) -> dict[str, dict[
     """
     again: dict[str, set[date]] = {}
     for table in found.tables:
-        name = table.table.removeprefix("unit_day_metrics_")
-        if name != table.table:
+        name = _source_of(table.table)
+        if name is not None:
             again.setdefault(name, set()).update(table.days)
         elif table.table in {"exposure_counts", "unit_day_exposures", "first_exposures"}:
             again.setdefault(experiment.assignment_source, set()).update(table.days)
         elif table.days:
             again.setdefault(experiment.assignment_source, set()).add(min(table.days))
     return {name: dict.fromkeys(sorted(days), REASON) for name, days in again.items() if days}
+
+
+def _source_of(table: str) -> str | None:
+    """Return the source that a table is read from day by day; None for other tables."""
+    for kind in ("unit_day_metrics", *ValueKind):
+        if table.startswith(f"{kind}_"):
+            return table.removeprefix(f"{kind}_")
+    return None
 
 
 def after_healing(found: Reconciliation, healed: LoadResult) -> Reconciliation:
@@ -192,6 +201,8 @@ class Pairing:
     @property
     def keys(self) -> tuple[str, ...]:
         """The columns that name a row."""
+        if self.table.aggregates:
+            return ("unit_id", "ds", "aggregate", "value")
         by_unit = ("unit_id", "ds") if self.table.partitioned else ("unit_id",)
         return _KEYS.get(self.name, by_unit)
 
@@ -292,6 +303,9 @@ class Pairing:
         if self.name.startswith("unit_day_metrics") and others:
             present = (exp.not_(exp.Is(this=each.copy(), expression=exp.null())) for each in others)
             query = query.where(exp.or_(*present))
+        counts = staging.counting(self.table, alias)
+        if counts is not None:
+            query = query.where(counts)
         if self.snapshot_id is None and alias == "x":
             query = query.where(exp.false())
         return query

@@ -10,24 +10,38 @@ from statsig_staging.aggregates import AggregateKind, Fold, Span, aggregate
 from statsig_staging.config import (
     CompositeMetric,
     CountComponent,
+    CountDistinctComponent,
+    CountDistinctMetric,
     CountMetric,
     EdgeComponent,
     EdgeMetric,
     ExtremeComponent,
     ExtremeMetric,
+    FunnelMetric,
     MeanMetric,
+    PercentileMetric,
     RatioMetric,
+    RetentionMetric,
     SumComponent,
     SumMetric,
     UnitCountComponent,
     UnitCountMetric,
 )
+from statsig_staging.derived import Reached, Retained, funnel_of, retention_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from statsig_staging.aggregates import Aggregate
-    from statsig_staging.config import Component, Metric, Project, SimpleMetric, Window, Winsorize
+    from statsig_staging.aggregates import Aggregate, ValueKind
+    from statsig_staging.config import (
+        Component,
+        Metric,
+        Project,
+        SimpleMetric,
+        Window,
+        Winsorize,
+    )
+    from statsig_staging.derived import Slot
 
 
 class ShapeKind(StrEnum):
@@ -78,7 +92,7 @@ class Part:
         sign: 1 or -1.
     """
 
-    aggregate: Aggregate
+    aggregate: Slot
     shape: Shape = Shape()
     winsor: Winsor | None = None
     sign: int = 1
@@ -95,7 +109,7 @@ class Part:
     def is_linear(self) -> bool:
         """Whether it moves by what a day brings, whatever came before."""
         plain = self.shape.kind is ShapeKind.PLAIN and self.winsor is None
-        return plain and self.aggregate.kind.fold is Fold.SUM
+        return plain and self.aggregate.fold is Fold.SUM
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,9 +132,14 @@ class Term:
         return found if self.winsor is None else f"{found} {self.winsor}"
 
     @property
-    def aggregates(self) -> tuple[Aggregate, ...]:
-        """What it is computed from."""
+    def slots(self) -> tuple[Slot, ...]:
+        """What is put together over the unit's days."""
         return tuple(part.aggregate for part in self.parts)
+
+    @property
+    def aggregates(self) -> tuple[Aggregate, ...]:
+        """What unit-days store for it."""
+        return tuple(stored for slot in self.slots for stored in slot.stored)
 
     @property
     def is_linear(self) -> bool:
@@ -131,9 +150,17 @@ class Term:
     def is_carried(self) -> bool:
         """Whether it changes on days only that the unit has rows on, and by that unit's rows alone."""
         parts = all(
-            part.winsor is None and part.shape.kind is not ShapeKind.PER_DAY for part in self.parts
+            part.winsor is None
+            and part.shape.kind is not ShapeKind.PER_DAY
+            and not part.aggregate.is_by_value
+            for part in self.parts
         )
         return parts and self.winsor is None
+
+    @property
+    def is_winsorized(self) -> bool:
+        """Whether something of it is cut off where a percentile of all units lies."""
+        return self.winsor is not None or any(part.winsor is not None for part in self.parts)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -174,6 +201,8 @@ class Statistic:
         denominator_covariate: The denominator before it.
         clock: When units and rows come to count.
         dimensions: By which dimensions it is broken down beside the whole population.
+        step: Which step of a funnel it is about; None for the metric as a whole.
+        percentile: Which percentile its mean is, of the values one by one; None for sums over sums.
     """
 
     metric: str
@@ -183,6 +212,13 @@ class Statistic:
     denominator_covariate: Term | None = None
     clock: Clock = Clock()
     dimensions: tuple[str, ...] = ()
+    percentile: float | None = None
+    step: int | None = None
+
+    @property
+    def is_costly(self) -> bool:
+        """Whether a day of it is computed from all rows so far."""
+        return self.percentile is not None or any(term.is_winsorized for term in self.values)
 
     @property
     def values(self) -> tuple[Term, ...]:
@@ -197,7 +233,7 @@ class Statistic:
 
     @property
     def aggregates(self) -> tuple[Aggregate, ...]:
-        """What it is computed from."""
+        """What unit-days store for it."""
         terms = (*self.values, *self.covariates)
         return tuple(aggregate for term in terms for aggregate in term.aggregates)
 
@@ -207,7 +243,9 @@ class Statistic:
         terms = [term.key for term in (*self.values, *self.covariates)]
         clock = [] if self.clock.is_plain else [repr(self.clock)]
         dimensions = [f"by {name}" for name in self.dimensions]
-        return repr([self.metric, terms, *clock, *dimensions])
+        share = [] if self.percentile is None else [f"percentile {self.percentile!r}"]
+        step = [] if self.step is None else [f"step {self.step}"]
+        return repr([self.metric, terms, *clock, *dimensions, *share, *step])
 
 
 def statistic_of(metric: Metric, project: Project) -> Statistic:
@@ -219,12 +257,52 @@ def statistic_of(metric: Metric, project: Project) -> Statistic:
             found = _ratio(metric, project)
         case CompositeMetric():
             found = _composite(metric, project)
-        case CountMetric() | SumMetric() | ExtremeMetric() | EdgeMetric() | UnitCountMetric():
+        case RetentionMetric():
+            found = _retention(metric, project)
+        case FunnelMetric():
+            found = _step(metric, project, None)
+        case PercentileMetric():
+            found = _percentile(metric, project)
+        case (
+            CountMetric()
+            | SumMetric()
+            | ExtremeMetric()
+            | EdgeMetric()
+            | CountDistinctMetric()
+            | UnitCountMetric()
+        ):
             found = _simple(metric, project)
         case _:
             assert_never(metric)
     clock = replace(found.clock, bake_days=metric.bake_days)
     return replace(found, clock=clock, dimensions=metric.dimensions)
+
+
+def statistics_of(metric: Metric, project: Project) -> tuple[Statistic, ...]:
+    """Return the statistics that a metric asks for: its own, and those of the steps of a funnel."""
+    own = statistic_of(metric, project)
+    if not isinstance(metric, FunnelMetric):
+        return (own,)
+    numbers = range(1, len(metric.steps) + metric.exposure_as_first_step + 1)
+    steps = (_step(metric, project, number) for number in numbers)
+    return (own, *(replace(step, clock=own.clock) for step in steps))
+
+
+def _step(metric: FunnelMetric, project: Project, number: int | None) -> Statistic:
+    """Return who reached a step, of those who reached the one before; the last of the first without a number."""
+    funnel = funnel_of(metric, project)
+
+    def reached(step: int) -> Term:
+        return Term(parts=(Part(aggregate=Reached(of=funnel, step=step)),))
+
+    last = funnel.count if number is None else number
+    before = 1 if number is None else number - 1
+    return Statistic(
+        metric=metric.name,
+        numerator=reached(last),
+        denominator=reached(before) if before else None,
+        step=number,
+    )
 
 
 def _mean(metric: MeanMetric, project: Project) -> Statistic:
@@ -236,6 +314,19 @@ def _mean(metric: MeanMetric, project: Project) -> Statistic:
         numerator=Term(parts=(Part(aggregate=total),), winsor=_winsor(metric.winsorize)),
         denominator=Term(parts=(Part(aggregate=records),)),
         clock=Clock(completions=_completions(metric)),
+    )
+
+
+def _percentile(metric: PercentileMetric, project: Project) -> Statistic:
+    source, span = project.metric_source(metric.source), _span(metric.window)
+    values = aggregate(source, AggregateKind.VALUES, metric.filter, metric.value, span)
+    value = Term(parts=(Part(aggregate=values),))
+    return Statistic(
+        metric=metric.name,
+        numerator=value,
+        denominator=value,
+        clock=Clock(completions=_completions(metric)),
+        percentile=metric.percentile,
     )
 
 
@@ -268,6 +359,13 @@ def _composite(metric: CompositeMetric, project: Project) -> Statistic:
         numerator=Term(parts=tuple(parts), winsor=_winsor(metric.winsorize)),
         clock=Clock(completions=tuple(sorted(completions))),
     )
+
+
+def _retention(metric: RetentionMetric, project: Project) -> Statistic:
+    of = retention_of(metric, project)
+    sides = (Retained(of=of, is_completed=completed) for completed in (True, False))
+    numerator, denominator = (Term(parts=(Part(aggregate=side),)) for side in sides)
+    return Statistic(metric=metric.name, numerator=numerator, denominator=denominator)
 
 
 def _simple(metric: SimpleMetric, project: Project) -> Statistic:
@@ -314,6 +412,11 @@ def _term(
             kind = AggregateKind(component.type.removesuffix("_value"))
             found = aggregate(source, kind, where, component.value, span)
             return _shaped(found, component.threshold)
+        case CountDistinctComponent():
+            kind = AggregateKind.DISTINCT
+            found = aggregate(source, kind, where, component.value, span)
+            winsorize = component.winsorize if before is None else None
+            return _shaped(found, component.threshold, winsorize)
         case UnitCountComponent() | UnitCountMetric():
             kind, shape = _UNIT_COUNTS[component.rollup]
             return Term(
@@ -350,7 +453,9 @@ def _span(window: Window | None) -> Span | None:
     return Span(window.start, window.end, is_minutes=window.unit == "minutes")
 
 
-def _completions(component: Component | SimpleMetric | MeanMetric) -> tuple[Completion, ...]:
+def _completions(
+    component: Component | SimpleMetric | MeanMetric | PercentileMetric,
+) -> tuple[Completion, ...]:
     window, span = component.window, _span(component.window)
     if window is None or span is None or not window.completed_only:
         return ()
@@ -368,7 +473,7 @@ def metrics_by_source(metrics: Iterable[str], project: Project) -> dict[str, tup
 
 
 def aggregates_of(statistics: Iterable[Statistic], source: str) -> tuple[Aggregate, ...]:
-    """Return the aggregates that a source must deliver, each once, by column name."""
+    """Return the aggregates that a source must deliver, each once, by column name, values one by one too."""
     found = {
         each.column: each
         for statistic in statistics
@@ -376,6 +481,16 @@ def aggregates_of(statistics: Iterable[Statistic], source: str) -> tuple[Aggrega
         if each.source == source
     }
     return tuple(found[column] for column in sorted(found))
+
+
+def by_day(aggregates: Iterable[Aggregate]) -> tuple[Aggregate, ...]:
+    """Return those of some aggregates that a unit-day stores."""
+    return tuple(each for each in aggregates if each.kind.values is None)
+
+
+def by_value(aggregates: Iterable[Aggregate], kind: ValueKind) -> tuple[Aggregate, ...]:
+    """Return those of some aggregates whose values one table holds one by one."""
+    return tuple(each for each in aggregates if each.kind.values is kind)
 
 
 def reach(aggregates: Iterable[Aggregate]) -> int:

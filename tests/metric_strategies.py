@@ -302,8 +302,8 @@ def retentions(draw: st.DrawFn, sources: Sources, config: Config, common: Config
     source = draw(st.sampled_from(sources.names))
     where = draw(st.none() | st.sampled_from(FILTERS))
     completion = draw(st.none() | st.sampled_from(FILTERS))
-    end = draw(st.integers(0, 3))
-    length = draw(st.integers(1, end + 1))
+    end = draw(st.integers(1, 3))
+    length = draw(st.integers(1, end))
     config |= {"type": "retention", "source": source, "end": end, "length": length}
     config |= {"filter": where.sql} if where else {}
     config |= {"completion_filter": completion.sql} if completion else {}

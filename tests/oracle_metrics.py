@@ -264,7 +264,7 @@ def retention(
 
     A window is there for each day s with a row that passes the filter and s + end <= the day. It
     is completed if on some day from s + end - length + 1 through s + end a row passes the
-    completion filter. A window belongs to its last day, s + end.
+    completion filter. A window belongs to the day s + end, on which it is over.
     """
     completion = definition.completed_by or definition.where
     starts = {row.ds for row in rows if definition.where(row.fields) is True}
@@ -288,7 +288,8 @@ def days_of_steps(
     t1 is the earliest row of step 1, or the exposure. t_i is the earliest row of step i that comes
     after t_(i-1), or where not strict no earlier than it, less the allowance; and that comes
     before t_(i-1) plus the step's window and before t1 plus ``within``. A time that is there never
-    changes: later rows of earlier steps mean nothing.
+    changes: later rows of earlier steps mean nothing. A step that an allowance lets come before
+    the one that it follows is reached on that one's day.
     """
     times = [unit.first_exposure] if funnel.exposure_as_first_step else []
     for step in funnel.steps:
@@ -307,7 +308,8 @@ def days_of_steps(
         else:
             break
     steps = len(funnel.steps) + funnel.exposure_as_first_step
-    return [*(at.date() for at in times), *[None] * (steps - len(times))]
+    known = [max(times[: number + 1]).date() for number in range(len(times))]
+    return [*known, *[None] * (steps - len(times))]
 
 
 def rows_of_step(

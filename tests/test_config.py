@@ -291,16 +291,6 @@ def test_experiment_ids_are_unique_as_text() -> None:
     assert problems(data) == ["experiments[1].id: duplicate name '123'; see experiments[0].id"]
 
 
-@pytest.mark.parametrize("kind", ["count_distinct", "percentile", "retention", "funnel"])
-def test_a_later_metric_type_says_so(kind: str) -> None:
-    """A documented type of a later release is not called unknown."""
-    [line] = problems(make_data(metrics__0__type=kind))
-
-    assert line.startswith(
-        f"metrics[0].type: metric type {kind!r} is not supported yet; supported: "
-    )
-
-
 def test_an_unknown_metric_type_suggests_one() -> None:
     """A misspelled type gets the nearest supported one."""
     [line] = problems(make_data(metrics__0__type="cuont"))
@@ -309,7 +299,7 @@ def test_an_unknown_metric_type_suggests_one() -> None:
     assert line.endswith("; did you mean 'count'?")
 
 
-@pytest.mark.parametrize("option", ["steps", "end"])
+@pytest.mark.parametrize("option", ["session", "time_to_convert"])
 def test_a_later_option_says_so(option: str) -> None:
     """A documented option of a later release is not called unknown."""
     found = problems(make_data(**{f"metrics__0__{option}": 1}))
@@ -353,17 +343,68 @@ def test_dimensions_that_no_results_can_have(dimensions: list[str], told: str) -
     assert line.startswith(f"metrics[0].dimensions: {told}")
 
 
-def test_later_types_of_a_component_say_so() -> None:
-    """A ratio's side of a later type is not called unknown."""
-    [line] = problems(make_data(metrics__4__numerator__type="count_distinct"))
+def test_a_window_of_a_retention_begins_after_its_start() -> None:
+    """A day is no return to itself, so a window has at most the days from the next one on."""
+    retention = {"name": "back", "type": "retention", "source": "events", "end": 7, "length": 8}
+    data = make_data()
+    data["metrics"].append(retention)
 
-    assert "component type 'count_distinct' is not supported yet; supported: count, " in line
+    assert problems(data) == [
+        f"metrics[{len(data['metrics']) - 1}].length: length 8 is more than end 7"
+    ]
 
 
-def test_later_metrics_fail_outside_a_project_too() -> None:
+STEPS: list[dict[str, Any]] = [{"source": "events"}, {"source": "events", "filter": "amount > 0"}]
+
+
+@pytest.mark.parametrize(
+    ("funnel", "problem"),
+    [
+        ({"steps": STEPS[:1]}, ": a funnel has at least two steps; the exposure may be one"),
+        (
+            {"steps": [STEPS[0] | {"window": {"end": 1}}, STEPS[1]]},
+            ": the first step has no window: no step comes before it",
+        ),
+        ({"steps": [STEPS[0], {"source": "evnts"}]}, ".steps[1].source: there is no metric source"),
+        (
+            {"steps": [STEPS[0] | {"session": "id"}, STEPS[1]]},
+            ".steps[0].session: option 'session' is not supported yet",
+        ),
+        ({"steps": STEPS, "allowance_ms": -1}, ".allowance_ms: "),
+        ({"steps": STEPS, "within": {"start": 1, "end": 2}}, ".within.start: unknown key"),
+    ],
+)
+def test_a_funnel_has_steps_that_follow_one_another(funnel: dict[str, Any], problem: str) -> None:
+    """What no funnel can mean is refused, and what none does yet, by name."""
+    data = make_data()
+    data["metrics"].append({"name": "funnel", "type": "funnel", **funnel})
+    [line] = problems(data)
+
+    assert line.startswith(f"metrics[{len(data['metrics']) - 1}]{problem}")
+
+
+def test_a_funnel_may_begin_with_the_exposure() -> None:
+    """Then one step more is enough, and it may have a window."""
+    data = make_data()
+    steps = [STEPS[0] | {"window": {"end": 1}}]
+    first = {"exposure_as_first_step": True}
+    data["metrics"].append({"name": "funnel", "type": "funnel", "steps": steps, **first})
+    project = config.parse_project(data, root=Path())
+
+    assert project.metrics[-1].name == "funnel"
+
+
+def test_a_side_of_a_ratio_is_no_funnel() -> None:
+    """What has no number of its own is no side of a ratio."""
+    [line] = problems(make_data(metrics__4__numerator__type="funnel"))
+
+    assert "unknown component type 'funnel'; supported: count, " in line
+
+
+def test_unknown_metrics_fail_outside_a_project_too() -> None:
     """Reading one metric alone gives the same message."""
-    with pytest.raises(ValidationError, match="metric type 'funnel' is not supported yet"):
-        TypeAdapter(config.Metric).validate_python({"name": "a", "type": "funnel"})
+    with pytest.raises(ValidationError, match="unknown metric type 'funnels'; supported: "):
+        TypeAdapter(config.Metric).validate_python({"name": "a", "type": "funnels"})
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,7 @@ def test_all_mistakes_of_all_files_come_at_once(tmp_path: Path) -> None:
         tmp_path,
         staging=MAIN + "  threads: none\nconection: {}\n",
         sources=SOURCES.replace("timestamp: ts", "timestmp: ts"),
-        metrics=METRICS + "  - {name: purchases, type: funnel, cuped: {}}\n",
+        metrics=METRICS + "  - {name: purchases, type: funnels, cuped: {}}\n",
         experiments=EXPERIMENTS.replace("[purchases]", "[purchase]").replace("user_id", "user"),
         extra="metrics: 3\nconnection: {}\n",
     )
@@ -132,9 +132,9 @@ def test_all_mistakes_of_all_files_come_at_once(tmp_path: Path) -> None:
         " integer",
         "sources.yml: metric_sources[0].timestamp: is required",
         "sources.yml: metric_sources[0].timestmp: unknown key; did you mean 'timestamp'?",
-        "metrics.yml: metrics[1].type: metric type 'funnel' is not supported yet;"
-        " supported: composite, count, first_value, latest_value, max, mean, min, ratio, sum,"
-        " unit_count",
+        "metrics.yml: metrics[1].type: unknown metric type 'funnels';"
+        " supported: composite, count, count_distinct, first_value, funnel, latest_value, max, mean,"
+        " min, percentile, ratio, retention, sum, unit_count; did you mean 'funnel'?",
         "metrics.yml: metrics[1].name: duplicate name 'purchases'; see metrics.yml: metrics[0].name",
         "experiments.yml: experiments[0].unit: assignment source 'exposures' has no unit type 'user';"
         " did you mean 'user_id'?",
@@ -348,14 +348,14 @@ def test_a_wrong_default_is_reported_where_it_stands(tmp_path: Path) -> None:
     defaults = """
 defaults:
   metric_sources: {lookback_days: -1, timestmp: x}
-  metrics: {steps: {}}
+  metrics: {session: x}
   metric: {}
 """
     more = "metric_sources: [{name: b, table: a.b, timestamp: ts, units: {user_id: u}}]"
 
     assert problems(write(tmp_path, staging=MAIN + defaults, more=more)) == [
         "staging.yml: defaults.metric_sources.timestmp: unknown key; did you mean 'timestamp'?",
-        "staging.yml: defaults.metrics.steps: option 'steps' is not supported yet",
+        "staging.yml: defaults.metrics.session: option 'session' is not supported yet",
         "staging.yml: defaults.metric: unknown key; did you mean 'metrics'?",
         "staging.yml: defaults.metric_sources.lookback_days: should be greater than or equal to 0",
     ]

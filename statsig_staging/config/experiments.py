@@ -30,6 +30,8 @@ class Experiment(Model):
         metrics: Names of its metrics.
         rollups: Over which days results are computed.
         dimension_units: How many counted units a level of a dimension needs to have rows of its own.
+        costly_series: Of which days there are results of metrics whose series cannot be carried from day
+            to day: those that are winsorized, and percentiles.
     """
 
     id: Name
@@ -46,6 +48,7 @@ class Experiment(Model):
         "cumulative",
     )
     dimension_units: Count = 1
+    costly_series: Literal["every_day", "latest"] = "every_day"
 
     @field_validator("end")
     @classmethod

@@ -11,8 +11,7 @@ from statsig_staging.config.lists import Names
 from statsig_staging.config.problems import quote
 
 _M = TypeVar("_M", bound=Model)
-_LATER_TYPES = frozenset(["count_distinct", "percentile", "retention", "funnel"])
-LATER_OPTIONS = frozenset(["percentile", "end", "length", "steps"])
+LATER_OPTIONS = frozenset(["session", "time_to_convert"])
 """Options that a metric may have one day."""
 
 _STEP = "step"
@@ -144,6 +143,18 @@ class EdgeComponent(_Thresholded):
     value: Scalar
 
 
+class CountDistinctComponent(_Thresholded):
+    """How many values a unit has that differ as text; ``filter`` says of which rows."""
+
+    type: Literal["count_distinct"]
+    value: Scalar
+    winsorize: Winsorize | None = None
+
+    @model_validator(mode="after")
+    def _one_shape(self) -> Self:
+        return _checked_shape(self, ("threshold", "winsorize"))
+
+
 class UnitCountComponent(_Component):
     """Whether a unit has a row; ``filter`` says which."""
 
@@ -212,6 +223,18 @@ class EdgeMetric(EdgeComponent, _Adjusted):
     """The first or latest ``value`` per unit."""
 
 
+class CountDistinctMetric(CountDistinctComponent, _Adjusted):
+    """How many values per unit differ as text."""
+
+
+class PercentileMetric(_Component, _Metric):
+    """A percentile of ``value`` over rows, whoever they belong to."""
+
+    type: Literal["percentile"]
+    value: Scalar
+    percentile: Share
+
+
 class UnitCountMetric(_Component, _Adjusted):
     """The share of units that have a row; per day that they have one; or as their latest row says."""
 
@@ -247,8 +270,6 @@ def _is_supported(value: object, kinds: Sequence[str], what: str) -> None:
     supported = f"supported: {', '.join(kinds)}"
     if tag is None:
         raise ValueError(f"type is required; {supported}")
-    if isinstance(tag, str) and tag in _LATER_TYPES:
-        raise ValueError(f"{what} type {tag!r} is not supported yet; {supported}")
     near = expressions.suggestion(str(tag), kinds)
     raise ValueError(f"unknown {what} type {quote(tag)}; {supported}{near}")
 
@@ -269,7 +290,12 @@ def checked_metric_type(value: object) -> object:
 
 
 Component = Annotated[
-    CountComponent | SumComponent | ExtremeComponent | EdgeComponent | UnitCountComponent,
+    CountComponent
+    | SumComponent
+    | ExtremeComponent
+    | EdgeComponent
+    | CountDistinctComponent
+    | UnitCountComponent,
     Field(discriminator="type"),
     BeforeValidator(_checked_component_type),
 ]
@@ -292,7 +318,69 @@ class CompositeMetric(_Metric):
     winsorize: Winsorize | None = None
 
 
-SimpleMetric = CountMetric | SumMetric | ExtremeMetric | EdgeMetric | UnitCountMetric
+class RetentionMetric(_Metric):
+    """The share of days on which a unit did something that it came back after."""
+
+    type: Literal["retention"]
+    source: Name
+    filter: Scalar | None = None
+    completion_filter: Scalar | None = None
+    end: Count
+    length: Count
+
+    @field_validator("length")
+    @classmethod
+    def _begins_after_start(cls, length: int, info: ValidationInfo) -> int:
+        end = info.data.get("end")
+        if end is not None and length > end:
+            raise ValueError(f"length {length} is more than end {end}")
+        return length
+
+
+class StepWindow(Model):
+    """How long after another step a step may come.
+
+    Attributes:
+        end: The last block of 24 hours (of a minute) that counts; 0 is the first.
+        unit: What a block is.
+    """
+
+    end: Days
+    unit: Literal["days", "minutes"] = "days"
+
+
+class FunnelStep(Model):
+    """Rows of a source that are a step, and how long after the step before it they may come."""
+
+    source: Name
+    filter: Scalar | None = None
+    window: StepWindow | None = None
+
+
+class FunnelMetric(_Metric):
+    """The share of units that went through steps in order."""
+
+    type: Literal["funnel"]
+    steps: Annotated[tuple[FunnelStep, ...], Field(min_length=1)]
+    strict: bool = True
+    allowance_ms: Days = 0
+    within: StepWindow | None = None
+    exposure_as_first_step: bool = False
+
+    @model_validator(mode="after")
+    def _has_steps(self) -> Self:
+        if self.exposure_as_first_step:
+            return self
+        if len(self.steps) == 1:
+            raise ValueError("a funnel has at least two steps; the exposure may be one")
+        if self.steps[0].window is not None:
+            raise ValueError("the first step has no window: no step comes before it")
+        return self
+
+
+SimpleMetric = (
+    CountMetric | SumMetric | ExtremeMetric | EdgeMetric | CountDistinctMetric | UnitCountMetric
+)
 """A metric that is one number of one source per unit."""
 
 Metric = Annotated[
@@ -300,10 +388,14 @@ Metric = Annotated[
     | SumMetric
     | ExtremeMetric
     | EdgeMetric
+    | CountDistinctMetric
     | UnitCountMetric
     | MeanMetric
+    | PercentileMetric
     | RatioMetric
-    | CompositeMetric,
+    | CompositeMetric
+    | RetentionMetric
+    | FunnelMetric,
     Field(discriminator="type"),
     BeforeValidator(checked_metric_type),
 ]
@@ -312,12 +404,16 @@ Metric = Annotated[
 METRICS: Final[dict[str, type[Model]]] = {
     "composite": CompositeMetric,
     "count": CountMetric,
+    "count_distinct": CountDistinctMetric,
     "first_value": EdgeMetric,
+    "funnel": FunnelMetric,
     "latest_value": EdgeMetric,
     "max": ExtremeMetric,
     "mean": MeanMetric,
     "min": ExtremeMetric,
+    "percentile": PercentileMetric,
     "ratio": RatioMetric,
+    "retention": RetentionMetric,
     "sum": SumMetric,
     "unit_count": UnitCountMetric,
 }
@@ -325,6 +421,7 @@ METRICS: Final[dict[str, type[Model]]] = {
 
 COMPONENTS: Final[dict[str, type[Model]]] = {
     "count": CountComponent,
+    "count_distinct": CountDistinctComponent,
     "first_value": EdgeComponent,
     "latest_value": EdgeComponent,
     "max": ExtremeComponent,

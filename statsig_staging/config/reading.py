@@ -16,6 +16,8 @@ from statsig_staging.config.metrics import (
     METRICS,
     CompositeTerm,
     Cuped,
+    FunnelStep,
+    StepWindow,
     Window,
     Winsorize,
     checked_metric_type,
@@ -35,9 +37,11 @@ _NESTED: Final[dict[str, type[Model]]] = {
     "cuped": Cuped,
     "partition": Partition,
     "read_only": ReadOnly,
+    "steps": FunnelStep,
     "terms": CompositeTerm,
     "window": Window,
     "winsorize": Winsorize,
+    "within": StepWindow,
 }
 _METRIC_MODELS = tuple(METRICS.values())
 

@@ -153,6 +153,12 @@ def _terms(metric: Mapping[str, Any]) -> Iterable[tuple[Location, str]]:
 def _sides(metric: Mapping[str, Any]) -> Iterable[tuple[Location, Mapping[str, Any]]]:
     if metric.get("type") == "composite":
         return
+    if metric.get("type") == "funnel":
+        steps = metric.get("steps")
+        for index, step in enumerate(steps if isinstance(steps, list | tuple) else ()):
+            if isinstance(step, Mapping):
+                yield ("steps", index), step
+        return
     if metric.get("type") != "ratio":
         yield (), metric
         return

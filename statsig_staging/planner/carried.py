@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import date
 
-    from statsig_staging.aggregates import Aggregate
+    from statsig_staging.derived import Slot
     from statsig_staging.planner.moments import Moment, Numbered
     from statsig_staging.planner.results import Results
     from statsig_staging.terms import Part, Statistic, Term
@@ -43,7 +43,7 @@ def statistics(wanted: Results, chosen: Sequence[Statistic], rollups: Sequence[s
         tables={
             "first_exposures": wanted.units,
             "exposures_summary": wanted.summary,
-            "unit_days": moments.unit_days(wanted.totals, names.aggregates),
+            "unit_days": moments.unit_days(wanted, wanted.totals, names.aggregates),
             "statistic_keys": moments.keys(rollups, chosen),
             "days": exposures.listed_days(wanted.days),
         },
@@ -55,7 +55,7 @@ def statistics(wanted: Results, chosen: Sequence[Statistic], rollups: Sequence[s
     for prefix, unit in (("", "unit_key"), ("leaver_", "unit_id")):
         _fill_activity(templates.part(query, f"{prefix}activity"), names)
         _fill_running(templates.part(query, f"{prefix}running"), names, unit)
-    if wanted.keeps and not wanted.carries:
+    if wanted.keeps and not (wanted.carries and names.are_stored):
         _fold(templates.part(query, "activity"), names, wanted.since - DAY)
     _fill_moments(templates.part(query, "moments"), names)
     _fill_leaver_moments(templates.part(query, "leaver_moments"), names)
@@ -91,7 +91,7 @@ def _fill_running(running_days: exp.Select, names: Numbered, unit: str) -> None:
     for short, aggregate in names.aggregates.values():
         value = exp.column(short, "a")
         ends = {"total": "CURRENT ROW"}
-        if aggregate.kind.fold is not Fold.SUM:
+        if aggregate.fold is not Fold.SUM:
             ends["before"] = "1"
         windows = (
             named(
@@ -156,32 +156,30 @@ def _fill_leaver_moments(rows: exp.Select, names: Numbered) -> None:
         )
 
 
-def _product(
-    moment: Moment, names: Numbered, value: Callable[[Aggregate, str], exp.Expr]
-) -> exp.Expr:
+def _product(moment: Moment, names: Numbered, value: Callable[[Slot, str], exp.Expr]) -> exp.Expr:
     left = _valued(moment.left, names, value)
     if moment.right is None:
         return left
     return exp.Mul(this=left, expression=_valued(moment.right, names, value))
 
 
-def _valued(term: Term, names: Numbered, value: Callable[[Aggregate, str], exp.Expr]) -> exp.Expr:
+def _valued(term: Term, names: Numbered, value: Callable[[Slot, str], exp.Expr]) -> exp.Expr:
     def of(part: Part) -> exp.Expr:
         return moments.shaped(part, value(part.aggregate, names.short(part.aggregate)))
 
     return moments.added(term, of)
 
 
-def _day_value(_: Aggregate, short: str) -> exp.Expr:
+def _day_value(_: Slot, short: str) -> exp.Expr:
     return exp.column(short, "r")
 
 
-def _total(_: Aggregate, short: str) -> exp.Expr:
+def _total(_: Slot, short: str) -> exp.Expr:
     return exp.column(f"{short}_total", "r")
 
 
-def _total_before(aggregate: Aggregate, short: str) -> exp.Expr:
-    if aggregate.kind.fold is not Fold.SUM:
+def _total_before(aggregate: Slot, short: str) -> exp.Expr:
+    if aggregate.fold is not Fold.SUM:
         return exp.column(f"{short}_before", "r")
     return exp.paren(
         exp.Sub(this=_total(aggregate, short), expression=_day_value(aggregate, short))

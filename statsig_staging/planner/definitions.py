@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from statsig_staging import expressions, templates, terms
+from statsig_staging.aggregates import ValueKind
 from statsig_staging.names import digest
 from statsig_staging.planner import dimensions, tables
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from statsig_staging.aggregates import Aggregate
     from statsig_staging.config import AssignmentSource, MetricSource
     from statsig_staging.planner.request import LoadRequest
 
@@ -41,6 +45,7 @@ def define(request: LoadRequest) -> dict[str, str]:
             *(statistic.key for statistic in request.statistics),
             repr(experiment.rollups),
             *_leveled(request),
+            *_costly(request),
             *_versions(
                 "exposures_summary",
                 "groups_seen",
@@ -54,6 +59,11 @@ def define(request: LoadRequest) -> dict[str, str]:
                 "counted_by_day",
                 "counted_since_exposure",
                 "clamped",
+                "retention_windows",
+                "funnel_entered",
+                "funnel_exposed",
+                "funnel_step",
+                "funnel_days",
                 "unit_totals",
             ),
             length=16,
@@ -63,6 +73,7 @@ def define(request: LoadRequest) -> dict[str, str]:
         found[f"sighting {each.name}"] = sighting(each, experiment.unit)
     for source in request.metric_sources:
         columns = terms.aggregates_of(request.statistics, source.name)
+        days = terms.by_day(columns)
         found[f"source {source.name}"] = digest(
             sighting(source, experiment.unit),
             *_versions("metric_rows", "unit_day_metrics"),
@@ -70,7 +81,8 @@ def define(request: LoadRequest) -> dict[str, str]:
         )
         if request.reach(source):
             found[f"reach {source.name}"] = f"{request.reach(source)} days before exposure"
-        found[f"aggregates {source.name}"] = " ".join(column.column for column in columns)
+        found[f"aggregates {source.name}"] = " ".join(column.column for column in days)
+        found |= _values(source, columns)
         kept = tables.metric_rows(experiment.id, source, columns)
         found[f"rows {source.name}"] = digest(
             sighting(source, experiment.unit),
@@ -86,6 +98,34 @@ def _leveled(request: LoadRequest) -> tuple[str, ...]:
         return ()
     least = request.experiment.dimension_units
     return (f"levels of {least} units", *_versions("results_by_level"))
+
+
+def _costly(request: LoadRequest) -> tuple[str, ...]:
+    """Return what decides the numbers of metrics that lie in tables of values, or of one day only."""
+    templates_of = {
+        ValueKind.DISTINCT: ("distinct_first", "distinct_until_next", "distinct_each_day"),
+        ValueKind.PERCENTILE: ("results_percentiles", "values_standing", "values_since_exposure"),
+        ValueKind.MOMENT: (),
+    }
+    kinds = {each.kind.values for one in request.statistics for each in one.aggregates}
+    names = [name for kind in ValueKind if kind in kinds for name in templates_of[kind]]
+    series = request.experiment.costly_series
+    return (*([] if series == "every_day" else [series]), *_versions(*names))
+
+
+def _values(source: MetricSource, aggregates: Iterable[Aggregate]) -> dict[str, str]:
+    found = list(aggregates)
+    return {
+        f"{kind} {source.name}": " ".join(
+            [*_version_of_values(), *(each.column for each in terms.by_value(found, kind))]
+        )
+        for kind in ValueKind
+        if terms.by_value(found, kind)
+    }
+
+
+def _version_of_values() -> tuple[str, ...]:
+    return (f"version={templates.version('unit_day_values')}",)
 
 
 def _versions(*names: str) -> tuple[str, ...]:

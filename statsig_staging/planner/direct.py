@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from statsig_staging import templates, terms
+from statsig_staging.aggregates import Aggregate, AggregateKind
 from statsig_staging.days import DAY
 from statsig_staging.planner import clamping, exposures, moments
+from statsig_staging.planner.distinct import Counting, DistinctDays, days_later
 from statsig_staging.planner.folds import folded, or_zero, present, running, zero
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import date
 
-    from statsig_staging.aggregates import Aggregate
+    from statsig_staging.derived import Slot
     from statsig_staging.planner.moments import Moment, Numbered
     from statsig_staging.planner.results import Results
     from statsig_staging.planner.unit_totals import UnitTotals
@@ -33,6 +35,8 @@ CUMULATIVE = "cumulative"
 SINCE_EXPOSURE = "days_since_exposure"
 ROLLUPS = ("daily", CUMULATIVE, SINCE_EXPOSURE, "7_day", "14_day", "28_day")
 """Every rollup there is."""
+
+_COUNTING = {CUMULATIVE: Counting.FIRST, SINCE_EXPOSURE: Counting.EACH_DAY}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +63,8 @@ class Direct:
     @property
     def days(self) -> tuple[date, ...]:
         """The days that are computed."""
+        if self.wanted.only_latest:
+            return (self.wanted.days[-1],)
         if not self.wanted.keeps:
             return tuple(self.wanted.days)
         since = tuple(day for day in self.wanted.days if day >= self.wanted.since)
@@ -79,8 +85,8 @@ def statistics(wanted: Results, chosen: Sequence[Statistic], rollup: str) -> exp
         "results_direct",
         tables={
             "unit_values": _values(of),
-            "grid": _grid(of),
-            "counted": _counted(of),
+            "grid": grid(of),
+            "counted": counted(of),
             "statistic_keys": moments.keys([rollup], chosen),
         },
         values={
@@ -93,12 +99,17 @@ def statistics(wanted: Results, chosen: Sequence[Statistic], rollup: str) -> exp
     return query
 
 
-def _grid(of: Direct) -> exp.Query:
+def grid(of: Direct) -> exp.Query:
     """Return every day (or day since exposure) and group."""
     summary = of.wanted.summary
     if not of.by_index:
         point = exp.alias_(exp.column("ds", "s"), "point")
-        return exp.select(point, exp.column("group_id", "s")).from_(templates.aliased(summary, "s"))
+        rows = exp.select(point, exp.column("group_id", "s"))
+        rows = rows.from_(templates.aliased(summary, "s"))
+        if not of.wanted.only_latest:
+            return rows
+        last = templates.literal(of.wanted.days[-1])
+        return rows.where(exp.EQ(this=exp.column("ds", "s"), expression=last))
     groups = exp.select("s.group_id").distinct().from_(templates.aliased(summary, "s"))
     return (
         exp.select(exp.alias_(exp.column("day_index", "d"), "point"), exp.column("group_id", "h"))
@@ -121,7 +132,7 @@ def reach(statistic: Statistic) -> int:
     return terms.reach(statistic.aggregates)
 
 
-def _members(of: Direct) -> exp.Query:
+def members(of: Direct) -> exp.Query:
     """Return the units, with the days between which each counts."""
     wanted = of.wanted
     return templates.bind(
@@ -142,7 +153,8 @@ def _covariates(of: Direct) -> exp.Query:
         for each in term.aggregates
     }
     shorts = {key: (f"b{n}", aggregate) for n, (key, aggregate) in enumerate(sorted(found.items()))}
-    days = moments.unit_days(_uncarried(of), shorts)
+    distinct = _distinct(of, shorts, Counting.FIRST)
+    days = moments.unit_days(of.wanted, _uncarried(of), shorts, distinct=distinct)
 
     def value(part: Part) -> exp.Expr:
         short, aggregate = shorts[moments.key_of(part.aggregate)]
@@ -160,27 +172,20 @@ def _enters(clock: Clock, wanted: Results) -> exp.Expr:
     exposed = exp.column("first_exposure_ds", "f")
     days = [_over(completion, wanted) for completion in clock.completions] or [exposed]
     latest = days[0] if len(days) == 1 else exp.Greatest(this=days[0], expressions=days[1:])
-    return _days_later(latest, clock.bake_days)
+    return days_later(latest, clock.bake_days)
 
 
 def _over(completion: Completion, wanted: Results) -> exp.Expr:
     """Return the day at whose end a unit's window is over."""
     span = completion.span
     if completion.source in wanted.dated:
-        return _days_later(exp.column("first_exposure_ds", "f"), span.end)
+        return days_later(exp.column("first_exposure_ds", "f"), span.end)
     unit = exp.var("MINUTE" if span.is_minutes else "DAY")
     blocks = exp.Literal.number(span.end + 1)
     over = exp.DateAdd(this=exp.column("first_exposure", "f"), expression=blocks, unit=unit)
     day = exp.cast(over, "date")
     midnight = exp.EQ(this=over.copy(), expression=exp.cast(day.copy(), "timestamp"))
-    return exp.Case(ifs=[exp.If(this=midnight, true=_days_later(day.copy(), -1))], default=day)
-
-
-def _days_later(day: exp.Expr, days: int) -> exp.Expr:
-    if not days:
-        return day
-    moved = exp.DateAdd(this=day, expression=exp.Literal.number(days), unit=exp.var("DAY"))
-    return exp.cast(moved, "date")
+    return exp.Case(ifs=[exp.If(this=midnight, true=days_later(day.copy(), -1))], default=day)
 
 
 def _sources(of: Direct) -> Sequence[UnitTotals]:
@@ -194,29 +199,48 @@ def _uncarried(of: Direct) -> Sequence[UnitTotals]:
     return tuple(replace(source, carried=None) for source in of.wanted.totals)
 
 
-def _since(of: Direct) -> date | None:
+def since(of: Direct) -> date | None:
     """Return the first day whose rows can count on the days that are computed; None for every day."""
     if of.rollup not in TRAILING or not of.days:
         return None
     return of.days[0] - (TRAILING[of.rollup] - 1 + of.clock.bake_days) * DAY
 
 
+def _distinct(
+    of: Direct, aggregates: Mapping[str, tuple[str, Slot]], counting: Counting
+) -> DistinctDays | None:
+    """Return how distinct values among some aggregates are counted by day; None where there are none."""
+    stored = [slot for _, slot in aggregates.values() if isinstance(slot, Aggregate)]
+    if all(each.kind is not AggregateKind.DISTINCT for each in stored):
+        return None
+    return DistinctDays(
+        experiment_id=of.wanted.experiment.id,
+        database=of.wanted.database,
+        counting=counting,
+        gone_after=TRAILING[of.rollup] if counting is Counting.UNTIL_NEXT else None,
+    )
+
+
 def _standing(of: Direct) -> exp.Query:
     """Return the aggregates of each unit as they stand on each day."""
+    aggregates = of.names.aggregates | _before(of)
+    distinct = _distinct(of, aggregates, _COUNTING.get(of.rollup, Counting.UNTIL_NEXT))
     bound: dict[str, exp.Expr] = {
-        "unit_days": moments.unit_days(_sources(of), of.names.aggregates | _before(of), _since(of)),
-        "members": _members(of),
+        "unit_days": moments.unit_days(of.wanted, _sources(of), aggregates, since(of), distinct),
+        "members": members(of),
     }
     if of.by_index:
         return _standing_since_exposure(of, bound)
     bound["days"] = exposures.listed_days(of.days)
-    counts_on = _days_later(exp.column("ds", "u"), of.clock.bake_days)
+    counts_on = days_later(exp.column("ds", "u"), of.clock.bake_days)
     if of.rollup == CUMULATIVE:
         query = templates.bind("standing_cumulative", tables=bound, values={"counts_on": counts_on})
         _fill_activity(templates.part(query, "activity"), of)
         _fill_running(templates.part(query, "running"), of)
         return query.select(*(exp.column(s, "r") for s, _ in _aggregates(of)), copy=False)
-    gone_on = _days_later(exp.column("ds", "a"), TRAILING[of.rollup])
+    gone_on = days_later(exp.column("ds", "u"), TRAILING[of.rollup] + of.clock.bake_days)
+    if distinct is not None:
+        gone_on = days_later(exp.column("gone_ds", "u"), of.clock.bake_days)
     query = templates.bind(
         "standing_trailing", tables=bound, values={"counts_on": counts_on, "gone_on": gone_on}
     )
@@ -227,7 +251,7 @@ def _standing(of: Direct) -> exp.Query:
     return query
 
 
-def _aggregates(of: Direct) -> tuple[tuple[str, Aggregate], ...]:
+def _aggregates(of: Direct) -> tuple[tuple[str, Slot], ...]:
     return tuple(of.names.aggregates.values())
 
 
@@ -243,7 +267,7 @@ def _fill_running(rows: exp.Select, of: Direct) -> None:
         rows.select(exp.alias_(total, short), copy=False)
 
 
-def _before(of: Direct) -> dict[str, tuple[str, Aggregate]]:
+def _before(of: Direct) -> dict[str, tuple[str, Slot]]:
     """Return what stands in for the aggregates on days before a unit's exposure: those of the covariates."""
     if not of.by_index:
         return {}
@@ -310,7 +334,7 @@ def _exposed_days(of: Direct) -> exp.Expr:
     """Return how many of the days that count a unit was exposed on."""
     if of.by_index:
         return exp.Literal.number(1)
-    last = _days_later(exp.column("point", "s"), -of.clock.bake_days)
+    last = days_later(exp.column("point", "s"), -of.clock.bake_days)
     first = exp.column("first_exposure_ds", "s")
     days = exp.DateDiff(this=last, expression=first, unit=exp.Literal.string("day"))
     exposed = exp.paren(exp.Add(this=days, expression=exp.Literal.number(1)))
@@ -344,19 +368,19 @@ def _product(moment: Moment, value: Callable[[Term], exp.Expr]) -> exp.Expr:
     return exp.Mul(this=left, expression=value(moment.right))
 
 
-def _counted(of: Direct) -> exp.Query:
+def counted(of: Direct) -> exp.Query:
     """Return how many units count, and the sums of what is known of them from before their exposure."""
     through = of.wanted.days[-1]
     if of.by_index:
         query = templates.bind(
             "counted_since_exposure",
-            tables={"day_indexes": _indexes(of), "members": _members(of)},
+            tables={"day_indexes": _indexes(of), "members": members(of)},
             values={"through": through, "last": _last(of)},
         )
     else:
         query = templates.bind(
             "counted_by_day",
-            tables={"days": exposures.listed_days(of.days), "members": _members(of)},
+            tables={"days": exposures.listed_days(of.days), "members": members(of)},
         )
     for short, moment in of.names.moments.values():
         if of.names.standing(moment):

@@ -1,4 +1,4 @@
-"""Feeds: the steps that bring the unit-days of each metric source up to date."""
+"""Feeds: the steps that bring the unit-days and the values of each metric source up to date."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from statsig_staging import terms
+from statsig_staging.aggregates import ValueKind
 from statsig_staging.days import DAY
 from statsig_staging.plan import KeptRows
 from statsig_staging.planner import tables, watching
@@ -13,6 +14,7 @@ from statsig_staging.planner.exposures import Loaded
 from statsig_staging.planner.readings import days_to_read, in_reasons, reading_of
 from statsig_staging.planner.request import last_published
 from statsig_staging.planner.unit_days import UnitDays
+from statsig_staging.planner.values import UnitDayValues
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,20 +35,43 @@ class Planned:
     kept: Mapping[str, KeptRows] = field(default_factory=dict)
 
 
+Store = UnitDays | UnitDayValues
+"""What one table holds of a metric source."""
+
+
 def feeds(request: LoadRequest) -> tuple[UnitDays, ...]:
     """Return every metric source as it feeds the experiment's unit-days."""
     units = tables.first_exposures(request.experiment.id, request.assignment_source)
-    return tuple(
-        UnitDays(
+    found = []
+    for source in request.metric_sources:
+        every = terms.aggregates_of(request.statistics, source.name)
+        feed = UnitDays(
             scan=request.scan(source),
             source=source,
-            aggregates=terms.aggregates_of(request.statistics, source.name),
+            aggregates=terms.by_day(every),
+            every=every,
             first_exposures=units,
             database=request.database,
             traits=request.traits,
         )
-        for source in request.metric_sources
+        found.append(feed)
+    return tuple(found)
+
+
+def stores(feed: UnitDays) -> tuple[Store, ...]:
+    """Return what is stored of a metric source: its unit-days and its values, where there are such."""
+    values = (
+        UnitDayValues(kind=kind, feed=replace(feed, aggregates=terms.by_value(feed.every, kind)))
+        for kind in ValueKind
     )
+    every: tuple[Store, ...] = (feed, *values)
+    return tuple(store for store in every if store.aggregates)
+
+
+def full_steps(request: LoadRequest, feed: UnitDays) -> tuple[Step, ...]:
+    """Return the steps that build everything of a metric source anew."""
+    every = Loaded(request.days_of(feed.source))
+    return tuple(store.days_step(every, full=True, reason="every day") for store in stores(feed))
 
 
 def feed_steps(
@@ -55,31 +80,76 @@ def feed_steps(
     """Return the steps of one metric source: whole days, then other days of late units."""
     published, source = last_published(request), feed.source
     every = request.days_of(source)
-    restated = _columns_anew(request, feed, published, definitions)
-    anew = why_anew(request, feed, published, definitions)
-    if anew is not None:
-        step = feed.days_step(Loaded(every), full=True, reason=anew)
-        return Planned((step,), (reading_of(request, source, dict.fromkeys(every, anew)),))
+    held = stores(feed)
+    anew = {store.name: _why_anew(request, store, published, definitions) for store in held}
+    whys = [why for why in anew.values() if why is not None]
+    if len(whys) == len(held):
+        built = [_anew_step(request, store, anew[store.name] or "") for store in held]
+        return Planned(tuple(built), (reading_of(request, source, dict.fromkeys(every, whys[0])),))
     reasons = days_to_read(request, source, published)
     days = Loaded(tuple(reasons), exposed.gone)
-    first = min(exposed.read, default=request.through + DAY) - feed.reach * DAY
+    first = min(exposed.read, default=request.through + DAY) - request.reach(source) * DAY
     others = tuple(day for day in every if day >= first and day not in reasons)
     keeping = _keeping(request, feed, definitions, days, others)
     steps = list(keeping.steps)
     feed = replace(feed, from_kept=bool(keeping.kept))
-    if restated:
-        rest = [day for day in every if day not in reasons]
-        why = _why_restated(request, source.name, restated)
-        unit_days = published.tables[feed.target.name.catalog].snapshot_id
-        steps.append(feed.restated_step(days, rest, restated, unit_days, why))
-        reasons = dict(sorted({**dict.fromkeys(rest, why), **reasons}.items()))
-    elif days.all:
-        steps.append(feed.days_step(days, full=False, reason=in_reasons(reasons, days.gone)))
-    if others:
-        units = published.tables[feed.first_exposures.name.catalog].snapshot_id
-        steps.append(feed.late_step(others, units))
+    read = dict(reasons)
+    for store in stores(feed):
+        of = _Store(request=request, store=store, definitions=definitions, why=anew[store.name])
+        found, more = of.steps(days, reasons, others)
+        steps += found
+        read = {**more, **read}
     unseen = unseen_change(request, source, definitions)
-    return Planned(tuple(steps), (reading_of(request, source, reasons, unseen),), keeping.kept)
+    reading = reading_of(request, source, dict(sorted(read.items())), unseen)
+    return Planned(tuple(steps), (reading,), keeping.kept)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Store:
+    """A store in an incremental load; ``why`` it is built anew all the same, if it is."""
+
+    request: LoadRequest
+    store: Store
+    definitions: Mapping[str, str]
+    why: str | None
+
+    def steps(
+        self, days: Loaded, reasons: Mapping[date, str], others: Sequence[date]
+    ) -> tuple[list[Step], dict[date, str]]:
+        """Return the steps, and the days that are read for them alone, each with its reason.
+
+        Args:
+            days: The days that are loaded as a whole.
+            reasons: Why.
+            others: Earlier days that late units may need.
+        """
+        request, store = self.request, self.store
+        published, source = last_published(request), _feed_of(store).source
+        every = request.days_of(source)
+        if self.why is not None:
+            step = _anew_step(request, store, self.why)
+            return [step], dict.fromkeys(every, self.why)
+        restated = _columns_anew(request, store, published, self.definitions)
+        found, more = [], {}
+        if restated:
+            rest = [day for day in every if day not in reasons]
+            why = _why_restated(request, source.name, restated)
+            snapshot = published.tables[store.target.name.catalog].snapshot_id
+            found.append(store.restated_step(days, rest, restated, snapshot, why))
+            more = dict.fromkeys(rest, why)
+        elif days.all:
+            found.append(store.days_step(days, full=False, reason=in_reasons(reasons, days.gone)))
+        if others:
+            units = tables.first_exposures(request.experiment.id, request.assignment_source)
+            snapshot = published.tables[units.name.catalog].snapshot_id
+            found.append(store.late_step(others, snapshot))
+        return found, more
+
+
+def _anew_step(request: LoadRequest, store: Store, why: str) -> Step:
+    feed = replace(_feed_of(store), from_kept=False)
+    source = feed if isinstance(store, UnitDays) else replace(store, feed=feed)
+    return source.days_step(Loaded(request.days_of(feed.source)), full=True, reason=why)
 
 
 _DAYS_KEPT = 28
@@ -124,13 +194,19 @@ def _keeping(
 
 
 def _columns_anew(
-    request: LoadRequest, feed: UnitDays, published: Published, definitions: Mapping[str, str]
+    request: LoadRequest, store: Store, published: Published, definitions: Mapping[str, str]
 ) -> frozenset[str]:
-    """Return the columns of a source's unit-days that are to be computed on every day."""
-    name = feed.source.name
-    staged = published.definitions.get(f"aggregates {name}", "").split()
-    needed = definitions[f"aggregates {name}"].split()
-    return frozenset(needed) - frozenset(staged) | _columns_asked(request, name)
+    """Return the aggregates of a store that are to be computed on every day."""
+    staged = published.definitions.get(store.definition, "").split()
+    needed = definitions[store.definition].split()
+    asked = _columns_asked(request, _feed_of(store).source.name)
+    columns = frozenset(each.column for each in store.aggregates)
+    new = frozenset(needed) - frozenset(staged)
+    return columns if new - columns else new | asked & columns
+
+
+def _feed_of(store: Store) -> UnitDays:
+    return store if isinstance(store, UnitDays) else store.feed
 
 
 def _columns_asked(request: LoadRequest, source: str) -> frozenset[str]:
@@ -155,19 +231,20 @@ def _why_restated(request: LoadRequest, source: str, columns: frozenset[str]) ->
     return f"new or changed: {', '.join(names)}"
 
 
-def why_anew(
-    request: LoadRequest, feed: UnitDays, published: Published, definitions: Mapping[str, str]
+def _why_anew(
+    request: LoadRequest, store: Store, published: Published, definitions: Mapping[str, str]
 ) -> str | None:
-    """Return why a source's unit-days are built anew, or None where they are not."""
-    name = feed.source.name
-    if feed.target.name.catalog not in published.tables:
+    """Return why a store is built anew, or None where it is not."""
+    name = _feed_of(store).source.name
+    if store.target.name.catalog not in published.tables:
         return "new source"
-    if published.definitions.get(f"source {name}") is None:
+    staged = published.definitions.get(store.definition)
+    if published.definitions.get(f"source {name}") is None or staged is None:
         return "a source that was not needed for a while"
     if published.definitions.get(f"source {name}") != definitions[f"source {name}"]:
         return "the definition of the source changed"
-    restated = _columns_anew(request, feed, published, definitions)
-    if len(restated) == len(feed.aggregates):
+    restated = _columns_anew(request, store, published, definitions)
+    if restated >= {each.column for each in store.aggregates}:
         return _why_restated(request, name, restated)
     return None
 
@@ -177,11 +254,12 @@ def unseen_change(
 ) -> str:
     """Return the change of a SQL source that an incremental load may not reach, in words."""
     published, observation = last_published(request), request.observations[source.name]
-    anew = (
-        why_anew(request, feed, published, definitions)
+    anew = [
+        _why_anew(request, store, published, definitions)
         for feed in feeds(request)
         if feed.scan.source.name == source.name
-    )
-    if observation.dated or any(anew):
+        for store in stores(feed)
+    ]
+    if observation.dated or (anew and all(anew)):
         return ""
     return watching.watched(source, observation, published, request.days_of(source)).unseen

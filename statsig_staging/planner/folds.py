@@ -9,7 +9,7 @@ from sqlglot import exp
 from statsig_staging.aggregates import Fold
 
 if TYPE_CHECKING:
-    from statsig_staging.aggregates import Aggregate
+    from statsig_staging.derived import Slot
 
 
 def double(value: exp.Expr) -> exp.Cast:
@@ -32,12 +32,12 @@ def or_zero(value: exp.Expr) -> exp.Expr:
     return exp.Coalesce(this=value, expressions=[zero()])
 
 
-def present(aggregate: Aggregate, value: exp.Expr) -> exp.Expr:
+def present(aggregate: Slot, value: exp.Expr) -> exp.Expr:
     """Return a day's aggregate: nothing added up is 0, no smallest or latest value is null."""
-    return or_zero(value) if aggregate.kind.fold is Fold.SUM else value
+    return or_zero(value) if aggregate.fold is Fold.SUM else value
 
 
-def folded(aggregate: Aggregate, value: exp.Expr, day: exp.Expr) -> exp.Expr:
+def folded(aggregate: Slot, value: exp.Expr, day: exp.Expr) -> exp.Expr:
     """Return the aggregate of the days of a group.
 
     Args:
@@ -45,7 +45,7 @@ def folded(aggregate: Aggregate, value: exp.Expr, day: exp.Expr) -> exp.Expr:
         value: The column of it.
         day: The column of the day.
     """
-    fold = aggregate.kind.fold
+    fold = aggregate.fold
     match fold:
         case Fold.SUM:
             return exp.Sum(this=value)
@@ -62,7 +62,7 @@ def folded(aggregate: Aggregate, value: exp.Expr, day: exp.Expr) -> exp.Expr:
 
 
 def running(
-    aggregate: Aggregate, value: exp.Expr, *, by: exp.Expr, along: exp.Expr, until: str
+    aggregate: Slot, value: exp.Expr, *, by: exp.Expr, along: exp.Expr, until: str
 ) -> exp.Expr:
     """Return the aggregate of a unit's days so far.
 
@@ -81,9 +81,7 @@ def running(
         end_side=None if until == "CURRENT ROW" else "PRECEDING",
     )
     order = exp.Order(expressions=[exp.Ordered(this=along)])
-    return exp.Window(
-        this=_along(aggregate.kind.fold, value), partition_by=[by], order=order, spec=spec
-    )
+    return exp.Window(this=_along(aggregate.fold, value), partition_by=[by], order=order, spec=spec)
 
 
 def _along(fold: Fold, value: exp.Expr) -> exp.Expr:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from statsig_staging.days import DAY
 from statsig_staging.plan import KeptRows, Plan, Refresh, Step
-from statsig_staging.planner import exposures, results, tables, watching
+from statsig_staging.planner import exposures, funnels, results, tables, watching
 from statsig_staging.planner.definitions import define
 from statsig_staging.planner.exposures import Loaded
-from statsig_staging.planner.feeds import Planned, feed_steps, feeds, unseen_change
+from statsig_staging.planner.feeds import Planned, feed_steps, feeds, full_steps, unseen_change
 from statsig_staging.planner.readings import (
     days_to_read,
     exposed_days,
@@ -36,6 +36,7 @@ def build_plan(request: LoadRequest) -> Plan:
         WarehouseError: If a source lacks a column, or has it in a type that cannot serve.
     """
     check_sources(request)
+    funnels.check(request)
     definitions = define(request)
     refresh, reason = _refresh(request, definitions)
     planned = _full(request) if refresh is Refresh.FULL else _incremental(request, definitions)
@@ -81,7 +82,7 @@ def _full(request: LoadRequest) -> Planned:
     readings = [reading_of(request, request.assignment_source, reasons)]
     for feed in feeds(request):
         every = request.days_of(feed.source)
-        steps.append(feed.days_step(Loaded(every), full=True, reason="every day"))
+        steps += full_steps(request, feed)
         readings.append(reading_of(request, feed.source, dict.fromkeys(every, "full refresh")))
     last = _results_steps(request, steps, since=days.read[0], full=True)
     return Planned((*steps, *last), tuple(readings))
@@ -119,6 +120,8 @@ def _results_steps(
     if published is not None and not full:
         snapshot = published.tables[tables.results(experiment.id).name.catalog].snapshot_id
     needs = tuple(step.name for step in steps)
+    if experiment.costly_series == "latest":
+        since = min(since, request.through)
     totals = _totals(request, since=since, full=full)
     wanted = results.Results(
         experiment=experiment,
@@ -146,6 +149,8 @@ def _totals(request: LoadRequest, *, since: date, full: bool) -> tuple[UnitTotal
     found = []
     for feed in feeds(request):
         source = feed.scan.source.name
+        if not feed.aggregates:
+            continue
         lasting = tuple(each for each in feed.aggregates if each.counts_after)
         target = tables.unit_totals(request.experiment.id, source, lasting)
         carried = None
@@ -172,8 +177,9 @@ def _carried_through(request: LoadRequest, since: date) -> date | None:
     if through is None or through >= since:
         return None
     names = [
-        tables.unit_totals(request.experiment.id, source.name, ()).name.catalog
-        for source in request.metric_sources
+        tables.unit_totals(request.experiment.id, feed.source.name, ()).name.catalog
+        for feed in feeds(request)
+        if feed.aggregates
     ]
     return through if all(name in published.tables for name in names) else None
 

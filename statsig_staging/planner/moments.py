@@ -8,15 +8,20 @@ from typing import TYPE_CHECKING, assert_never
 from sqlglot import exp
 
 from statsig_staging import templates
-from statsig_staging.aggregates import Fold
+from statsig_staging.aggregates import Aggregate, Fold
+from statsig_staging.derived import Reached, Retained
+from statsig_staging.planner import funnels, retentions
+from statsig_staging.planner.distinct import days_later
 from statsig_staging.planner.folds import double, named, or_zero, zero
 from statsig_staging.terms import ShapeKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import date
 
-    from statsig_staging.aggregates import Aggregate
+    from statsig_staging.derived import Slot
+    from statsig_staging.planner.distinct import DistinctDays
+    from statsig_staging.planner.results import Results
     from statsig_staging.planner.unit_totals import UnitTotals
     from statsig_staging.terms import Part, Statistic, Term
 
@@ -36,8 +41,10 @@ COLUMNS = (
     "denominator_covariate_product",
     "denominator_denominator_covariate_product",
     "covariates_product",
+    "percentile",
 )
-"""What the statistics of a metric are computed from; ``divisor`` is what the mean divides by."""
+"""What the statistics of a metric are computed from; ``divisor`` is what the mean divides by,
+and ``percentile`` the mean itself, of metrics that have one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +71,20 @@ class Numbered:
 
     Attributes:
         moments: Key → short name and moment.
-        aggregates: Key → short name and aggregate, of the values.
+        aggregates: Key → short name and aggregate, stored or derived, of the values.
         covariates: Key → short name and term that is the same on every day.
     """
 
     moments: dict[str, tuple[str, Moment]]
-    aggregates: dict[str, tuple[str, Aggregate]]
+    aggregates: dict[str, tuple[str, Slot]]
     covariates: dict[str, tuple[str, Term]]
 
-    def short(self, aggregate: Aggregate) -> str:
+    @property
+    def are_stored(self) -> bool:
+        """Whether unit-days hold all of the aggregates."""
+        return all(isinstance(slot, Aggregate) for _, slot in self.aggregates.values())
+
+    def short(self, aggregate: Slot) -> str:
         """Return the short name of an aggregate."""
         return self.aggregates[key_of(aggregate)][0]
 
@@ -93,7 +105,7 @@ def numbered(statistics: Sequence[Statistic]) -> Numbered:
         key_of(aggregate): aggregate
         for statistic in statistics
         for term in statistic.values
-        for aggregate in term.aggregates
+        for aggregate in term.slots
     }
     covariates = {term.key: term for statistic in statistics for term in statistic.covariates}
     return Numbered(
@@ -103,7 +115,7 @@ def numbered(statistics: Sequence[Statistic]) -> Numbered:
     )
 
 
-def key_of(aggregate: Aggregate) -> str:
+def key_of(aggregate: Slot) -> str:
     """Return a key of an aggregate; two sources may have the same column."""
     return f"{aggregate.column} of {aggregate.source}"
 
@@ -112,6 +124,8 @@ def source_of(statistic: Statistic, column: str) -> Moment | str | None:
     """Return what a column holds for a metric: a moment, ``units``, or nothing."""
     y, n = statistic.numerator, statistic.denominator
     x, m = statistic.covariate, statistic.denominator_covariate
+    if column == "percentile":
+        return None
     if column == "divisor":
         return Moment(n) if n is not None else "units"
     left, right = {
@@ -142,6 +156,7 @@ def fill_statistics(
     value: Callable[[Moment | str], exp.Expr],
 ) -> None:
     """Add the columns of some statistics to their rows, which are numbered by ``k.number``."""
+    _name_steps(rows, statistics)
     for column in COLUMNS:
         cases = [
             exp.If(this=exp.Literal.number(number), true=value(source))
@@ -152,6 +167,24 @@ def fill_statistics(
         if cases:
             chosen = exp.Case(this=exp.column("number", "k"), ifs=cases)
         rows.select(named(chosen, column), copy=False)
+
+
+def _name_steps(rows: exp.Select, statistics: Sequence[Statistic]) -> None:
+    """Say of rows about a step of a funnel which one they are about: it stands as a dimension."""
+    numbered_steps = [(n, each.step) for n, each in enumerate(statistics) if each.step is not None]
+    if not numbered_steps:
+        return
+    for column, texts in (
+        ("dimension", {number: "step" for number, _ in numbered_steps}),
+        ("dimension_value", {number: str(step) for number, step in numbered_steps}),
+    ):
+        ifs = [
+            exp.If(this=exp.Literal.number(number), true=exp.Literal.string(text))
+            for number, text in texts.items()
+        ]
+        chosen = exp.cast(exp.Case(this=exp.column("number", "k"), ifs=ifs), "varchar")
+        [old] = (each for each in rows.expressions if each.alias_or_name == column)
+        old.replace(exp.alias_(chosen, column))
 
 
 def keys(rollups: Iterable[str], statistics: Sequence[Statistic]) -> exp.Query:
@@ -167,43 +200,93 @@ def keys(rollups: Iterable[str], statistics: Sequence[Statistic]) -> exp.Query:
 
 
 def unit_days(
+    wanted: Results,
     sources: Sequence[UnitTotals],
-    aggregates: Mapping[str, tuple[str, Aggregate]],
+    aggregates: Mapping[str, tuple[str, Slot]],
     since: date | None = None,
+    distinct: DistinctDays | None = None,
 ) -> exp.Query:
     """Return the unit-days of every source side by side; another source's aggregates are null.
 
     Args:
+        wanted: What results are computed from.
         sources: The sources.
         aggregates: Key → short name and aggregate.
         since: The first day that is wanted; None for every day.
+        distinct: How distinct values are counted by day, where there are such aggregates.
     """
-    selects = []
-    for source in sources:
-        held = {key_of(aggregate) for aggregate in source.aggregates}
-        if held.isdisjoint(aggregates):
-            continue
-        for part in source.parts(since=since):
+    relations = [
+        *_stored(sources, aggregates, since),
+        *_retained(wanted, aggregates, since),
+        *_reached(wanted, aggregates),
+    ]
+    gone_after = None if distinct is None else distinct.gone_after
+    selects: list[exp.Query] = []
+    for relation in relations:
+        for part in relation.parts:
             query = exp.select(exp.column("unit_id", "u"), exp.column("ds", "u"))
-            for key, (short, aggregate) in aggregates.items():
-                value: exp.Expr = exp.null()
-                if key in held:
-                    value = exp.column(aggregate.column, "u")
+            if gone_after is not None:
+                gone_ds = days_later(exp.column("ds", "u"), gone_after)
+                query.select(named(gone_ds, "gone_ds"), copy=False)
+            for key, (short, _) in aggregates.items():
+                held = relation.columns.get(key)
+                value = exp.null() if held is None else exp.column(held, "u")
                 query.select(named(double(value), short), copy=False)
             selects.append(query.from_(part.subquery("u", copy=False), copy=False))
+    counted = [] if distinct is None else distinct.counted(aggregates, since)
+    selects += counted
     union: exp.Query = selects[0]
     for select in selects[1:]:
         union = exp.union(union, select, distinct=False, copy=False)
-    of = {aggregate.source for _, aggregate in aggregates.values()}
-    return union if len(of) == 1 else _summed(union, [short for short, _ in aggregates.values()])
+    keys = ("unit_id", "ds") if gone_after is None else ("unit_id", "ds", "gone_ds")
+    shorts = [short for short, _ in aggregates.values()]
+    return union if len(relations) + len(counted) == 1 else _summed(union, keys, shorts)
 
 
-def _summed(union: exp.Query, shorts: Iterable[str]) -> exp.Query:
+@dataclass(frozen=True, slots=True)
+class _Relation:
+    """Rows by unit and day: SELECTs that have no unit and day in common, and key → column."""
+
+    parts: Sequence[exp.Query]
+    columns: Mapping[str, str]
+
+
+def _stored(
+    sources: Iterable[UnitTotals], aggregates: Iterable[str], since: date | None
+) -> Iterator[_Relation]:
+    for source in sources:
+        held = {key_of(aggregate): aggregate.column for aggregate in source.aggregates}
+        if not held.keys().isdisjoint(aggregates):
+            yield _Relation(source.parts(since=since), held)
+
+
+def _retained(
+    wanted: Results, aggregates: Mapping[str, tuple[str, Slot]], since: date | None
+) -> Iterator[_Relation]:
+    derived = [slot for _, slot in aggregates.values() if isinstance(slot, Retained)]
+    by_name = {source.source: source for source in wanted.totals}
+    for retention in dict.fromkeys(slot.of for slot in derived):
+        source = by_name[retention.starts.source]
+        held = {
+            key_of(slot): "completed" if slot.is_completed else "windows"
+            for slot in derived
+            if slot.of == retention
+        }
+        yield _Relation([retentions.windows(retention, source, wanted.days[-1], since)], held)
+
+
+def _reached(wanted: Results, aggregates: Mapping[str, tuple[str, Slot]]) -> Iterator[_Relation]:
+    derived = [slot for _, slot in aggregates.values() if isinstance(slot, Reached)]
+    for funnel in dict.fromkeys(slot.of for slot in derived):
+        held = {key_of(slot): f"step_{slot.step}" for slot in derived if slot.of == funnel}
+        yield _Relation([funnels.step_days(funnel, wanted)], held)
+
+
+def _summed(union: exp.Query, keys: Iterable[str], shorts: Iterable[str]) -> exp.Query:
     summed = [named(exp.Sum(this=exp.column(short, "b")), short) for short in shorts]
-    unit, day = exp.column("unit_id", "b"), exp.column("ds", "b")
-    return (
-        exp.select(unit, day, *summed).from_(union.subquery("b")).group_by(unit.copy(), day.copy())
-    )
+    grain = [exp.column(key, "b") for key in keys]
+    rows = exp.select(*grain, *summed).from_(union.subquery("b"))
+    return rows.group_by(*(column.copy() for column in grain))
 
 
 def shaped(part: Part, total: exp.Expr, exposed_days: exp.Expr | None = None) -> exp.Expr:
@@ -237,7 +320,7 @@ def shaped(part: Part, total: exp.Expr, exposed_days: exp.Expr | None = None) ->
 
 def _is_zero_based(part: Part) -> bool:
     """Return whether a part's totals are 0 where nothing was added up, and never null."""
-    return part.aggregate.kind.fold is Fold.SUM
+    return part.aggregate.fold is Fold.SUM
 
 
 def _one_where(condition: exp.Expr) -> exp.Expr:

@@ -67,7 +67,8 @@ class LoadRequest:
     def statistics(self) -> tuple[Statistic, ...]:
         """The experiment's metrics as statistics."""
         found = (self.project.metric(name) for name in self.experiment.metrics)
-        return tuple(terms.statistic_of(metric, self.project) for metric in found)
+        every = (terms.statistics_of(metric, self.project) for metric in found)
+        return tuple(statistic for statistics in every for statistic in statistics)
 
     @cached_property
     def metric_sources(self) -> tuple[MetricSource, ...]:

@@ -9,7 +9,7 @@ from sqlglot import exp
 
 from statsig_staging import templates
 from statsig_staging.plan import Batch, CreateTable, Replace, Step
-from statsig_staging.planner import carried, dimensions, direct, tables
+from statsig_staging.planner import carried, dimensions, direct, percentiles, tables
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -39,6 +39,7 @@ class Results:
         published: Snapshot of the published results; None where no row is kept.
         dated: The sources whose rows are only dates.
         is_by_level: Whether groups of one level of a dimension stand in for the groups.
+        only_latest: Whether of all days only the last is wanted.
     """
 
     experiment: Experiment
@@ -51,6 +52,7 @@ class Results:
     published: int | None = None
     dated: Collection[str] = ()
     is_by_level: bool = False
+    only_latest: bool = False
 
     @property
     def keeps(self) -> bool:
@@ -139,17 +141,39 @@ def _statistics(wanted: Results) -> Iterator[exp.Query]:
     if together:
         for group in _groups(moving):
             yield carried.statistics(wanted, group, together)
+    costly = _latest_only(wanted)
+    latest = replace(wanted, only_latest=True)
     for rollup in rollups:
         own = [each for each in wanted.statistics if rollup not in together or each not in moving]
-        for group in _groups(own):
-            yield direct.statistics(wanted, group, rollup)
+        of_every_day = [each for each in own if each not in costly]
+        for group in _groups(of_every_day):
+            yield _directly(wanted, group, rollup)
+        for group in _groups(costly):
+            yield _directly(latest, group, rollup)
+
+
+def _latest_only(wanted: Results) -> list[Statistic]:
+    """Return the metrics that have results of the last day only."""
+    if wanted.experiment.costly_series == "every_day":
+        return []
+    return [each for each in wanted.statistics if each.is_costly]
+
+
+def _directly(wanted: Results, chosen: Sequence[Statistic], rollup: str) -> exp.Query:
+    if chosen[0].percentile is not None:
+        return percentiles.statistics(wanted, chosen, rollup)
+    return direct.statistics(wanted, chosen, rollup)
 
 
 def _groups(statistics: Iterable[Statistic]) -> Iterator[tuple[Statistic, ...]]:
-    """Return metrics that one statement computes: of one clock and reach, and of few sources."""
-    alike: dict[tuple[Clock, int], list[Statistic]] = {}
+    """Return metrics that one statement computes: of one clock and reach, and of few sources.
+
+    Percentiles are computed source by source.
+    """
+    alike: dict[tuple[Clock, int, str | None], list[Statistic]] = {}
     for each in sorted(statistics, key=_by_sources):
-        alike.setdefault((each.clock, direct.reach(each)), []).append(each)
+        source = None if each.percentile is None else each.aggregates[0].source
+        alike.setdefault((each.clock, direct.reach(each), source), []).append(each)
     for group in alike.values():
         for first in range(0, len(group), METRICS_PER_STATEMENT):
             yield tuple(group[first : first + METRICS_PER_STATEMENT])
@@ -187,12 +211,16 @@ def _kept(wanted: Results) -> exp.Query:
         values={"since": wanted.since},
     )
     named = dimensions.dimensions_of(wanted.statistics)
-    if not named:
-        return kept
-    dimension = exp.column("dimension", "p")
-    of_whole = exp.Is(this=dimension, expression=exp.Null())
-    of_level = exp.In(this=dimension.copy(), expressions=[templates.literal(n) for n in named])
-    return kept.where(exp.or_(of_whole, exp.not_(of_level)), copy=False)
+    if named:
+        dimension = exp.column("dimension", "p")
+        of_whole = exp.Is(this=dimension, expression=exp.Null())
+        of_level = exp.In(this=dimension.copy(), expressions=[templates.literal(n) for n in named])
+        kept.where(exp.or_(of_whole, exp.not_(of_level)), copy=False)
+    names = [templates.literal(each.metric) for each in _latest_only(wanted)]
+    if names:
+        latest = exp.In(this=exp.column("metric", "p"), expressions=names)
+        kept.where(exp.not_(latest), copy=False)
+    return kept
 
 
 def _no_rows(table: Table) -> exp.Query:

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from statsig_staging import templates
-from statsig_staging.aggregates import expression_column
+from statsig_staging.aggregates import (
+    ValueKind,
+    expression_column,
+    number_expressions,
+    text_expressions,
+)
 from statsig_staging.names import experiment_table, source_table
 from statsig_staging.plan import Column, ColumnType, Table
 
@@ -121,6 +126,32 @@ def unit_totals(experiment_id: str, source: str, aggregates: Iterable[Aggregate]
     )
 
 
+_VALUES = {
+    ValueKind.DISTINCT: Column("value", _STRING, "The value, as text"),
+    ValueKind.PERCENTILE: Column("value", _DOUBLE, "The value"),
+    ValueKind.MOMENT: Column("value", _TIMESTAMP, "When it happened, UTC"),
+}
+
+
+def values(
+    kind: ValueKind, experiment_id: str, source: str, aggregates: Iterable[Aggregate]
+) -> Table:
+    """Return the table of a metric source's values, one by one, by unit and day."""
+    return Table(
+        name=source_table(kind, experiment_id, source),
+        experiment_id=experiment_id,
+        partitioned=True,
+        columns=(
+            _UNIT,
+            _DS,
+            Column("aggregate", _STRING, "What the value is of: the hash of a definition"),
+            _VALUES[kind],
+            Column("occurrences", _LONG, "Rows of that day with this value"),
+        ),
+        aggregates=tuple(sorted(each.column for each in aggregates)),
+    )
+
+
 def metric_rows(experiment_id: str, source: MetricSource, aggregates: Iterable[Aggregate]) -> Table:
     """Return the table of a metric source's rows that are kept for units whose exposure arrives late."""
     found = list(aggregates)
@@ -128,10 +159,10 @@ def metric_rows(experiment_id: str, source: MetricSource, aggregates: Iterable[A
         expression_column(source, "where", sql): sql
         for sql in sorted({a.filter for a in found if a.filter is not None})
     }
-    values = {
-        expression_column(source, "value", sql): sql
-        for sql in sorted({a.value for a in found if a.value is not None})
+    numbers = {
+        expression_column(source, "value", sql): sql for sql in sorted(number_expressions(found))
     }
+    texts = {expression_column(source, "text", sql): sql for sql in sorted(text_expressions(found))}
     return Table(
         name=source_table("metric_rows", experiment_id, source.name),
         experiment_id=experiment_id,
@@ -141,7 +172,8 @@ def metric_rows(experiment_id: str, source: MetricSource, aggregates: Iterable[A
             Column("occurred_at", _TIMESTAMP, "When it happened, UTC"),
             _DS,
             *(Column(name, _BOOLEAN, f"Whether {sql}") for name, sql in flags.items()),
-            *(Column(name, _DOUBLE, f"Value of {sql}") for name, sql in values.items()),
+            *(Column(name, _DOUBLE, f"Value of {sql}") for name, sql in numbers.items()),
+            *(Column(name, _STRING, f"Value of {sql}, as text") for name, sql in texts.items()),
         ),
     )
 
@@ -196,6 +228,14 @@ def results(experiment_id: str) -> Table:
             *(Column(name, _DOUBLE, doc) for name, doc in _COVARIATE_COLUMNS),
         ),
     )
+
+
+def counting(table: Table, alias: str | None = None) -> exp.Expr | None:
+    """Return the condition that a row of a table of values is of an aggregate that counts; None for others."""
+    if not table.aggregates:
+        return None
+    names = [templates.literal(name) for name in table.aggregates]
+    return exp.In(this=exp.column("aggregate", alias, quoted=True), expressions=names)
 
 
 def node(database: str, table: Table, snapshot_id: int | None = None) -> exp.Table:

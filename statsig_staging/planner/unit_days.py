@@ -36,6 +36,7 @@ class UnitDays:
         scan: How the source is read.
         source: The source.
         aggregates: What a unit-day stores.
+        every: All aggregates of the source, values one by one too: what its rows are kept for.
         first_exposures: The experiment's units.
         database: The staging database.
         traits: How the warehouse likes its statements.
@@ -45,6 +46,7 @@ class UnitDays:
     scan: Scan
     source: MetricSource
     aggregates: tuple[Aggregate, ...]
+    every: tuple[Aggregate, ...]
     first_exposures: Table
     database: str
     traits: Traits
@@ -60,27 +62,35 @@ class UnitDays:
     @property
     def kept(self) -> Table:
         """The table of the rows that are kept of the source."""
-        return tables.metric_rows(self.scan.experiment.id, self.source, self.aggregates)
+        return tables.metric_rows(self.scan.experiment.id, self.source, self.every)
 
     @property
     def reach(self) -> int:
         """How many days before a unit's first exposure its rows are wanted."""
-        return terms.reach(self.aggregates)
+        return terms.reach(self.every)
 
     @property
     def name(self) -> str:
         """The name of the step that loads whole days."""
         return f"unit_day_metrics_{self.scan.source.name}"
 
+    @property
+    def definition(self) -> str:
+        """The name of its definition: the columns that unit-days have."""
+        return f"aggregates {self.source.name}"
+
     def select(self, days: Days, units: exp.Expr) -> exp.Query:
         """Return the unit-days of ``days`` for the given first exposures."""
-        rows = self._kept_rows(days) if self.from_kept else self.rows(days)
         query = templates.bind(
             "unit_day_metrics",
-            tables={"metric_rows": rows, "first_exposures": units},
-            values={"exposed": self._exposed()},
+            tables={"metric_rows": self.found(days), "first_exposures": units},
+            values={"exposed": self.exposed()},
         )
         return self._with_aggregates(query)
+
+    def found(self, days: Days) -> exp.Query:
+        """Return the rows on ``days`` that feed a metric, from the source or as they were kept."""
+        return self._kept_rows(days) if self.from_kept else self.rows(days)
 
     def rows(self, days: Days) -> exp.Query:
         """Return the rows of the source on ``days`` that feed a metric."""
@@ -95,10 +105,11 @@ class UnitDays:
             },
         )
         conditions = {
-            name: exp.paren(self.scan.expression(sql)) for sql, name in self._flags().items()
+            name: exp.paren(self.scan.expression(sql)) for sql, name in self.flags().items()
         }
-        values = {name: self._double(sql) for sql, name in self._values().items()}
-        for name, value in (conditions | values).items():
+        values = {name: self._double(sql) for sql, name in self.values().items()}
+        texts = {name: self._text(sql) for sql, name in self.texts().items()}
+        for name, value in (conditions | values | texts).items():
             rows.select(exp.alias_(value, name), copy=False)
         if all(aggregate.narrows for aggregate in self.aggregates):
             rows.where(exp.paren(exp.or_(*conditions.values())), copy=False)
@@ -110,7 +121,8 @@ class UnitDays:
             tables={"metric_rows": tables.node(self.database, self.kept)},
             values={"on_days": on_days("m", days)},
         )
-        names = dict.fromkeys([*self._flags().values(), *self._values().values()])
+        held = (self.flags(), self.values(), self.texts())
+        names = dict.fromkeys(name for each in held for name in each.values())
         return rows.select(*(exp.column(name, "m") for name in names), copy=False)
 
     def batches(
@@ -124,7 +136,7 @@ class UnitDays:
             Batch(select=select, values={"ds": day.isoformat()}, partitions=(day,)) for day in days
         )
 
-    def _exposed(self) -> exp.Expr:
+    def exposed(self) -> exp.Expr:
         """Return the condition that a row is not older than what some aggregate looks back to."""
         return self._since(-self.reach, is_minutes=False)
 
@@ -139,7 +151,7 @@ class UnitDays:
             return exp.column("ds", "e"), exp.column("first_exposure_ds", "f")
         return exp.column("occurred_at", "e"), exp.column("first_exposure", "f")
 
-    def _in_span(self, aggregate: Aggregate) -> exp.Expr | None:
+    def in_span(self, aggregate: Aggregate) -> exp.Expr | None:
         """Return the condition that a row lies in an aggregate's time; None where all of them do."""
         looks_back, span = self.reach > 0, aggregate.span
         if span is None:
@@ -151,29 +163,47 @@ class UnitDays:
             return before
         return exp.and_(self._since(span.start, is_minutes=span.is_minutes), before)
 
-    def _flags(self) -> dict[str, str]:
+    def flags(self) -> dict[str, str]:
         """Return filter → the column that answers it."""
         filters = sorted({a.filter for a in self.aggregates if a.filter is not None})
         return {sql: aggregates.expression_column(self.source, "where", sql) for sql in filters}
 
-    def _values(self) -> dict[str, str]:
+    def values(self) -> dict[str, str]:
         """Return value → the column that holds it."""
-        values = sorted({a.value for a in self.aggregates if a.value is not None})
+        values = sorted(aggregates.number_expressions(self.aggregates))
         return {sql: aggregates.expression_column(self.source, "value", sql) for sql in values}
+
+    def texts(self) -> dict[str, str]:
+        """Return value → the column that holds it as text."""
+        values = sorted(aggregates.text_expressions(self.aggregates))
+        return {sql: aggregates.expression_column(self.source, "text", sql) for sql in values}
 
     def _double(self, sql: str) -> exp.Expr:
         """Return a value as DOUBLE; what is not a finite number is no value."""
         number = exp.cast(exp.paren(self.scan.expression(sql)), "double")
         if self.scan.observation.expressions.get(sql) not in _FLOATING:
             return number
-        finite = exp.Anonymous(this="IS_FINITE", expressions=[number])
-        return exp.Case(ifs=[exp.If(this=finite, true=number.copy())])
+        return _finite(number, number.copy())
+
+    def _text(self, sql: str) -> exp.Expr:
+        """Return a value as text that no other value of its type has.
+
+        Of DOUBLE and of moments it is their bits: as text they differ between Athena and DuckDB.
+        """
+        value = exp.paren(self.scan.expression(sql))
+        kind = self.scan.observation.expressions.get(sql, "")
+        if kind.startswith("timestamp"):
+            return _bits(exp.TimeToUnix(this=value))
+        if kind in _FLOATING:
+            number = exp.cast(value, "double")
+            return _finite(number, _bits(number.copy()))
+        return value if kind == "varchar" else exp.cast(value, "varchar")
 
     def _with_aggregates(self, query: exp.Select) -> exp.Query:
-        flags, values = self._flags(), self._values()
+        flags, values = self.flags(), self.values()
         present = []
         for aggregate in self.aggregates:
-            total, rows = _aggregated(aggregate, flags, values, self._in_span(aggregate))
+            total, rows = _aggregated(aggregate, flags, values, self.in_span(aggregate))
             query.select(exp.alias_(total, aggregate.column), copy=False)
             present.append(exp.GT(this=rows, expression=exp.Literal.number(0)))
         return query.having(exp.or_(*present), copy=False)
@@ -255,7 +285,7 @@ class UnitDays:
             expired: The days whose rows are not kept any longer.
             is_new: Whether nothing is kept yet.
         """
-        batches = self.scan.batches(days.read, self.traits, self.rows)
+        batches = self.scan.batches(days.read, self.traits, self._rows_to_keep)
         every = tuple(sorted({*days.all, *expired}))
         write = (
             CreateTable(target=self.kept, batches=batches)
@@ -276,15 +306,18 @@ class UnitDays:
             days: Days that are not loaded as a whole and have no rows kept.
             published: Snapshot of ``first_exposures`` as published.
         """
-        batches = self.scan.batches(days, self.traits, self.rows)
+        batches = self.scan.batches(days, self.traits, self._rows_to_keep)
         return Step(
             name=f"late_metric_rows_{self.source.name}",
             reason=f"kept for units whose exposures arrive late; at most {in_words(days)}",
             action=ReplacePartitions(target=self.kept, partitions=tuple(days), batches=batches),
             days=tuple(days),
             needs=("first_exposures", f"metric_rows_{self.source.name}"),
-            guard=self._earliest(published),
+            guard=self.earliest(published),
         )
+
+    def _rows_to_keep(self, days: Days) -> exp.Query:
+        return replace(self, aggregates=self.every).rows(days)
 
     def late_step(self, days: Sequence[date], published: int) -> Step:
         """Return the step that restates other days of units whose first exposure moved.
@@ -293,7 +326,7 @@ class UnitDays:
             days: The days that are not loaded as a whole.
             published: Snapshot of ``first_exposures`` as published.
         """
-        late = self._late(published)
+        late = self.late_units(published)
         batches = self.batches(days, lambda portion: self._changes(portion, late))
         return Step(
             name=f"late_units_{self.source.name}",
@@ -304,10 +337,11 @@ class UnitDays:
             ),
             days=tuple(days),
             needs=("first_exposures", self.name, f"late_metric_rows_{self.source.name}"),
-            guard=self._earliest(published),
+            guard=self.earliest(published),
         )
 
-    def _late(self, published: int) -> exp.Query:
+    def late_units(self, published: int) -> exp.Query:
+        """Return the units whose first exposure moved since the first exposures were ``published``."""
         return templates.bind(
             "late_units",
             tables={
@@ -318,10 +352,11 @@ class UnitDays:
             },
         )
 
-    def _earliest(self, published: int) -> exp.Query:
+    def earliest(self, published: int) -> exp.Query:
+        """Return the query of the earliest day that has to be restated."""
         return templates.bind(
             "earliest_late_day",
-            tables={"late_units": self._late(published)},
+            tables={"late_units": self.late_units(published)},
             values={"days": -self.reach},
         )
 
@@ -351,6 +386,16 @@ class UnitDays:
         return query.select(
             *(exp.column(aggregate.column, "n") for aggregate in self.aggregates), copy=False
         )
+
+
+def _finite(number: exp.Expr, value: exp.Expr) -> exp.Expr:
+    """Return a value where a number is finite."""
+    finite = exp.Anonymous(this="IS_FINITE", expressions=[number])
+    return exp.Case(ifs=[exp.If(this=finite, true=value)])
+
+
+def _bits(number: exp.Expr) -> exp.Expr:
+    return exp.Hex(this=exp.Anonymous(this="TO_IEEE754_64", expressions=[number]))
 
 
 def _later(moment: exp.Expr, blocks: int, *, is_minutes: bool) -> exp.Expr:
@@ -414,6 +459,8 @@ def _put_together(
             there = exp.Is(this=counted.copy(), expression=exp.Null()).not_()
             call = exp.ArgMin if kind is AggregateKind.FIRST else exp.ArgMax
             return _filtered(call(this=counted.copy(), expression=pair), [*conditions, there])
+        case AggregateKind.DISTINCT | AggregateKind.VALUES | AggregateKind.MOMENTS:
+            raise ValueError(f"{kind}: a unit-day stores no values one by one")
         case _:
             assert_never(kind)
 

@@ -368,10 +368,13 @@ SELECT
   "z"."units",
   CASE WHEN ISFINITE("z"."total") THEN "z"."total" END AS "total",
   CASE WHEN ISFINITE("z"."total_squares") THEN "z"."total_squares" END AS "total_squares",
-  CASE
-    WHEN ISFINITE("z"."total" / NULLIF("z"."divisor", 0))
-    THEN "z"."total" / NULLIF("z"."divisor", 0)
-  END AS "mean",
+  COALESCE(
+    CASE WHEN ISFINITE("z"."percentile") THEN "z"."percentile" END,
+    CASE
+      WHEN ISFINITE("z"."total" / NULLIF("z"."divisor", 0))
+      THEN "z"."total" / NULLIF("z"."divisor", 0)
+    END
+  ) AS "mean",
   CASE
     WHEN "z"."units" > 1
     AND ISFINITE("z"."total_squares" - "z"."total" * "z"."total" / "z"."units")
@@ -1164,7 +1167,8 @@ FROM (
     CAST(NULL AS DOUBLE) AS "numerator_denominator_covariate_product",
     CAST(NULL AS DOUBLE) AS "denominator_covariate_product",
     CAST(NULL AS DOUBLE) AS "denominator_denominator_covariate_product",
-    CAST(NULL AS DOUBLE) AS "covariates_product"
+    CAST(NULL AS DOUBLE) AS "covariates_product",
+    CAST(NULL AS DOUBLE) AS "percentile"
   FROM "series" AS "t"
   CROSS JOIN (
     SELECT

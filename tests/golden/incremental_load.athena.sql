@@ -738,10 +738,13 @@ SELECT
   z.units,
   CASE WHEN IS_FINITE(z.total) THEN z.total END AS total,
   CASE WHEN IS_FINITE(z.total_squares) THEN z.total_squares END AS total_squares,
-  CASE
-    WHEN IS_FINITE(z.total / NULLIF(z.divisor, 0))
-    THEN z.total / NULLIF(z.divisor, 0)
-  END AS mean,
+  COALESCE(
+    CASE WHEN IS_FINITE(z.percentile) THEN z.percentile END,
+    CASE
+      WHEN IS_FINITE(z.total / NULLIF(z.divisor, 0))
+      THEN z.total / NULLIF(z.divisor, 0)
+    END
+  ) AS mean,
   CASE
     WHEN z.units > 1 AND IS_FINITE(z.total_squares - z.total * z.total / z.units)
     THEN GREATEST(
@@ -1375,7 +1378,8 @@ FROM (
     CAST(NULL AS DOUBLE) AS numerator_denominator_covariate_product,
     CAST(NULL AS DOUBLE) AS denominator_covariate_product,
     CAST(NULL AS DOUBLE) AS denominator_denominator_covariate_product,
-    CAST(NULL AS DOUBLE) AS covariates_product
+    CAST(NULL AS DOUBLE) AS covariates_product,
+    CAST(NULL AS DOUBLE) AS percentile
   FROM series AS t
   CROSS JOIN (
     SELECT

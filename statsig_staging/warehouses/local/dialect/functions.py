@@ -56,6 +56,7 @@ FUNCTIONS: Mapping[type[exp.Expr] | str, Function] = {
     exp.Encode: Function("encode", (TEXT,), VARBINARY),
     exp.Decode: Function("decode", (BINARY,), VARCHAR),
     exp.Hex: Function("hex", (BINARY,), VARCHAR),
+    "to_ieee754_64": Function("athena_ieee754_64", (NUMBER,), VARBINARY),
     exp.ToBase64: Function("to_base64", (BINARY,), VARCHAR),
     exp.FromBase64: Function("from_base64", (TEXT,), VARBINARY),
     # numbers

@@ -43,6 +43,8 @@ MACROS: tuple[str, ...] = (
     "CREATE OR REPLACE MACRO athena_alike(x, y) AS "
     "athena_must(TRUE, athena_family(x) = athena_family(y) OR athena_family(x) = 'null' "
     "OR athena_family(y) = 'null', 'TYPE_MISMATCH: Athena takes these two types for one only after a CAST')",
+    # The bits of a double, the highest byte first.
+    "CREATE OR REPLACE MACRO athena_ieee754_64(x) AS CAST(CAST(CAST(x AS DOUBLE) AS BIT) AS BLOB)",
     # False for everything that is not a float; a null stays null.
     "CREATE OR REPLACE MACRO athena_is_nan(x) AS "
     "typeof(x) IN ('FLOAT', 'DOUBLE') AND isnan(TRY_CAST(x AS DOUBLE))",

@@ -1,0 +1,19 @@
+-- One row per unit and day on which it reached steps of a funnel.
+-- version: 1
+WITH reached AS (
+  SELECT
+    r.unit_id,
+    k.step,
+    :ds AS ds
+  FROM funnel AS r
+  CROSS JOIN step_keys AS k
+)
+SELECT
+  d.unit_id,
+  d.ds
+FROM reached AS d
+WHERE
+  d.ds <= :through
+GROUP BY
+  d.unit_id,
+  d.ds

@@ -1,0 +1,27 @@
+-- One row per exposed unit, day, aggregate and value: how many of its rows at or after its first exposure have it.
+-- version: 1
+WITH found AS (
+  SELECT
+    e.unit_id,
+    e.ds,
+    k.aggregate,
+    :value AS value
+  FROM metric_rows AS e
+  JOIN first_exposures AS f
+    ON f.unit_id = e.unit_id AND :exposed
+  CROSS JOIN aggregate_keys AS k
+  WHERE
+    :present
+)
+SELECT
+  v.unit_id,
+  v.ds,
+  v.aggregate,
+  v.value,
+  COUNT(*) AS occurrences
+FROM found AS v
+GROUP BY
+  v.unit_id,
+  v.ds,
+  v.aggregate,
+  v.value

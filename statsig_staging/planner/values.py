@@ -1,0 +1,216 @@
+"""Steps of the tables of values: each value of a unit's rows on its own, by day, where a metric needs that.
+
+What adds up over days is stored by unit and day (``unit_days``). Distinct values, percentiles and the order
+of steps do not follow from such numbers, so the values themselves are stored, with how often each occurs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+from statsig_staging import templates
+from statsig_staging.aggregates import AggregateKind, ValueKind
+from statsig_staging.days import in_words
+from statsig_staging.plan import Merge, ReplacePartitions, Step
+from statsig_staging.planner import tables
+from statsig_staging.planner.exposures import on_days
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+    from datetime import date
+
+    from statsig_staging.aggregates import Aggregate
+    from statsig_staging.plan import Table
+    from statsig_staging.planner.exposures import Loaded
+    from statsig_staging.planner.scans import Days
+    from statsig_staging.planner.unit_days import UnitDays
+
+KEYS = ("unit_id", "ds", "aggregate", "value")
+"""What names a row of a table of values."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitDayValues:
+    """The values of a metric source, one by one, of one kind.
+
+    Attributes:
+        kind: Of which kind.
+        feed: The source; its aggregates are those whose values are stored.
+    """
+
+    kind: ValueKind
+    feed: UnitDays
+
+    @property
+    def aggregates(self) -> tuple[Aggregate, ...]:
+        """What the values are of."""
+        return self.feed.aggregates
+
+    @property
+    def source(self) -> str:
+        """The metric source."""
+        return self.feed.source.name
+
+    @property
+    def target(self) -> Table:
+        """The table of the values."""
+        return tables.values(
+            self.kind, self.feed.scan.experiment.id, self.source, self.feed.aggregates
+        )
+
+    @property
+    def name(self) -> str:
+        """The name of the step that loads whole days."""
+        return f"{self.kind}_{self.source}"
+
+    @property
+    def definition(self) -> str:
+        """The name of its definition."""
+        return f"{self.kind} {self.source}"
+
+    def select(self, days: Days, units: exp.Expr) -> exp.Query:
+        """Return the values of ``days`` for the given first exposures."""
+        keys = [[number, each.column] for number, each in enumerate(self.aggregates)]
+        listed = templates.values_table("k", ["number", "aggregate"], keys)
+        return templates.bind(
+            "unit_day_values",
+            tables={
+                "metric_rows": self.feed.found(days),
+                "first_exposures": units,
+                "aggregate_keys": exp.select("k.number", "k.aggregate").from_(listed),
+            },
+            values={
+                "exposed": self.feed.exposed(),
+                "value": self._chosen([self._value(each) for each in self.aggregates]),
+                "present": self._chosen([self._present(each) for each in self.aggregates]),
+            },
+        )
+
+    def _chosen(self, each: Sequence[exp.Expr]) -> exp.Expr:
+        """Return that of the aggregate whose number stands in the row."""
+        ifs = [
+            exp.If(this=exp.Literal.number(number), true=value) for number, value in enumerate(each)
+        ]
+        return exp.Case(this=exp.column("number", "k"), ifs=ifs)
+
+    def _value(self, aggregate: Aggregate) -> exp.Expr:
+        if aggregate.value is None:
+            return exp.column("occurred_at", "e")
+        is_text = aggregate.kind is AggregateKind.DISTINCT
+        held = self.feed.texts() if is_text else self.feed.values()
+        return exp.column(held[aggregate.value], "e")
+
+    def _present(self, aggregate: Aggregate) -> exp.Expr:
+        """Return the condition that a row has a value of an aggregate that counts."""
+        conditions: list[exp.Expr | None] = [self.feed.in_span(aggregate)]
+        if aggregate.filter is not None:
+            conditions.append(exp.column(self.feed.flags()[aggregate.filter], "e"))
+        there = exp.Is(this=self._value(aggregate), expression=exp.Null()).not_()
+        return exp.and_(*(each for each in conditions if each is not None), there)
+
+    def days_step(self, days: Loaded, *, full: bool, reason: str) -> Step:
+        """Return the step that loads whole days."""
+        units = tables.node(self.feed.database, self.feed.first_exposures)
+        batches = self.feed.batches(days.read, lambda portion: self.select(portion, units))
+        return Step(
+            name=self.name,
+            reason=reason,
+            action=days.write(self.target, batches, full=full),
+            days=days.all,
+            needs=self._needs,
+        )
+
+    @property
+    def _needs(self) -> tuple[str, ...]:
+        return ("first_exposures", f"metric_rows_{self.source}")
+
+    def restated_step(
+        self,
+        days: Loaded,
+        others: Sequence[date],
+        anew: Collection[str],
+        published: int,
+        reason: str,
+    ) -> Step:
+        """Return the step that loads whole days, and the values of some aggregates of other days.
+
+        Args:
+            days: The days that are loaded as a whole.
+            others: The days that are restated in part.
+            anew: The aggregates that are restated there.
+            published: Snapshot of the values as published, for the other aggregates.
+            reason: Why.
+        """
+        units = tables.node(self.feed.database, self.feed.first_exposures)
+        chosen = tuple(each for each in self.aggregates if each.column in anew)
+        part = replace(self, feed=replace(self.feed, aggregates=chosen, from_kept=False))
+        kept = [each.column for each in self.aggregates if each.column not in anew]
+
+        def build(portion: Days) -> exp.Query:
+            staged = self._staged(portion, kept, published)
+            return exp.union(part.select(portion, units), staged, distinct=False, copy=False)
+
+        batches = (
+            *self.feed.batches(days.read, lambda portion: self.select(portion, units)),
+            *part.feed.batches(others, build),
+        )
+        every = tuple(sorted({*days.all, *others}))
+        return Step(
+            name=self.name,
+            reason=reason,
+            action=ReplacePartitions(target=self.target, partitions=every, batches=batches),
+            days=every,
+            needs=self._needs,
+        )
+
+    def _staged(self, days: Days, columns: Iterable[str], published: int) -> exp.Query:
+        table = tables.node(self.feed.database, self.target, published)
+        values = {"on_days": on_days("m", days), "kept": of_aggregates(columns, "m")}
+        return templates.bind("values_staged", tables={"unit_day_values": table}, values=values)
+
+    def late_step(self, days: Sequence[date], published: int) -> Step:
+        """Return the step that restates other days of units whose first exposure moved.
+
+        Args:
+            days: The days that are not loaded as a whole.
+            published: Snapshot of ``first_exposures`` as published.
+        """
+        late = self.feed.late_units(published)
+        batches = self.feed.batches(days, lambda portion: self._changes(portion, late))
+        return Step(
+            name=f"late_{self.name}",
+            reason=f"values of units whose first exposure is new on an old day, gone or moved; "
+            f"at most {in_words(days)}",
+            action=Merge(target=self.target, keys=KEYS, deleted="is_deleted", batches=batches),
+            days=tuple(days),
+            needs=("first_exposures", self.name, f"late_metric_rows_{self.source}"),
+            guard=self.feed.earliest(published),
+        )
+
+    def _changes(self, days: Days, late: exp.Query) -> exp.Query:
+        database = self.feed.database
+        exposed = templates.bind(
+            "first_exposures_of_late_units",
+            tables={
+                "first_exposures": tables.node(database, self.feed.first_exposures),
+                "late_units": late,
+            },
+        )
+        staged = templates.bind(
+            "staged_values",
+            tables={"unit_day_values": tables.node(database, self.target), "late_units": late},
+            values={"on_days": on_days("m", days)},
+        )
+        return templates.bind(
+            "unit_day_values_changes",
+            tables={"unit_day_values": self.select(days, exposed), "staged_values": staged},
+        )
+
+
+def of_aggregates(columns: Iterable[str], alias: str) -> exp.Expr:
+    """Return the condition that a row of values is of one of some aggregates."""
+    found = [templates.literal(column) for column in sorted(columns)]
+    return exp.In(this=exp.column("aggregate", alias), expressions=found) if found else exp.false()
