@@ -305,7 +305,9 @@ def test_an_unknown_metric_type_suggests_one() -> None:
     """A misspelled type gets the nearest supported one."""
     [line] = problems(make_data(metrics__0__type="cuont"))
 
-    assert line.startswith("metrics[0].type: unknown metric type 'cuont'; supported: composite, count, ")
+    assert line.startswith(
+        "metrics[0].type: unknown metric type 'cuont'; supported: composite, count, "
+    )
     assert line.endswith("; did you mean 'count'?")
 
 

@@ -13,7 +13,7 @@ import yaml
 
 import statsig_staging as staging
 from statsig_staging import config, ledger, state, terms
-from statsig_staging.aggregates import AggregateKind
+from statsig_staging.aggregates import AggregateKind, ValueKind
 from statsig_staging.plan import ColumnType
 from statsig_staging.planner import tables
 from tests.markdown import ROOT, blocks, page, sections
@@ -54,6 +54,7 @@ TABLES = {
     "exposures_summary_<id>": tables.exposures_summary("1"),
     "unit_day_metrics_<id>_<source>": tables.unit_day_metrics("1", "events", ()),
     "unit_totals_<id>_<source>": tables.unit_totals("1", "events", ()),
+    **{f"{kind}_<id>_<source>": tables.values(kind, "1", "events", ()) for kind in ValueKind},
     "metric_rows_<id>_<source>": tables.metric_rows("1", METRIC_SOURCE, ()),
     "results_<id>": tables.results("1"),
     "loads_<id>": state.loads_table("1"),
@@ -72,6 +73,8 @@ MODELS: dict[str, type[BaseModel]] = {
     "sum": config.SumMetric,
     "mean": config.MeanMetric,
     "unit_count": config.UnitCountMetric,
+    "count_distinct": config.CountDistinctMetric,
+    "percentile": config.PercentileMetric,
     "ratio": config.RatioMetric,
     "Experiments": config.Experiment,
 }
@@ -265,7 +268,15 @@ EXAMPLE: dict[str, Any] = {
             "assignment_source": "exposures",
             "unit": "user_id",
             "start": "2026-01-01",
-            "metrics": ["purchases", "revenue", "order_value", "purchasers", "revenue_per_visit"],
+            "metrics": [
+                "purchases",
+                "revenue",
+                "order_value",
+                "purchasers",
+                "revenue_per_visit",
+                "kinds",
+                "median_order",
+            ],
         }
     ],
 }
