@@ -195,9 +195,11 @@ def test_every_table_has_cases() -> None:
     texts = [(FOLDER / name).read_text("utf-8") for name in CASES]
 
     assert {Path(name).parent.name for name in CASES} == {
+        "distinct_values_events",
         "exposure_counts",
         "exposures_summary",
         "first_exposures",
+        "percentile_values_events",
         "results",
         "unit_day_exposures",
         "unit_day_metrics_events",

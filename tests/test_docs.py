@@ -13,7 +13,7 @@ import yaml
 
 import statsig_staging as staging
 from statsig_staging import config, ledger, state, terms
-from statsig_staging.aggregates import AggregateKind
+from statsig_staging.aggregates import AggregateKind, ValueKind
 from statsig_staging.plan import ColumnType
 from statsig_staging.planner import tables
 from tests.markdown import ROOT, blocks, page, sections
@@ -54,6 +54,7 @@ TABLES = {
     "exposures_summary_<id>": tables.exposures_summary("1"),
     "unit_day_metrics_<id>_<source>": tables.unit_day_metrics("1", "events", ()),
     "unit_totals_<id>_<source>": tables.unit_totals("1", "events", ()),
+    **{f"{kind}_<id>_<source>": tables.values(kind, "1", "events", ()) for kind in ValueKind},
     "metric_rows_<id>_<source>": tables.metric_rows("1", METRIC_SOURCE, ()),
     "results_<id>": tables.results("1"),
     "loads_<id>": state.loads_table("1"),
@@ -77,6 +78,8 @@ MODELS: dict[str, type[BaseModel]] = {
     "Winsorize": config.Winsorize,
     "composite": config.CompositeMetric,
     "unit_count": config.UnitCountMetric,
+    "count_distinct": config.CountDistinctMetric,
+    "percentile": config.PercentileMetric,
     "ratio": config.RatioMetric,
     "retention": config.RetentionMetric,
     "funnel": config.FunnelMetric,

@@ -185,6 +185,7 @@ def read_tables(engine: Engine, project: staging.Project, experiment: str) -> Ta
         each.source
         for name in project.experiment(experiment).metrics
         for each in terms.statistic_of(project.metric(name), project).aggregates
+        if each.kind.values is None
     }
     names = [*TABLES, *(f"unit_day_metrics_{name}" for name in sorted(sources))]
     found = {name: engine.table(experiment, name) for name in names}

@@ -306,6 +306,7 @@ ANSWERS = [
     pytest.param("ltrim('  a ')", "a ", id="ltrim [docs: string]"),
     pytest.param("trim(BOTH 'x' FROM 'xxax')", "a", id="trim of characters [docs: string]"),
     pytest.param("starts_with(v, 'ab')", True, id="starts_with [docs: string]"),
+    pytest.param("to_hex(to_ieee754_64(d))", "4004000000000000", id="to_ieee754_64 is the bits [docs: binary]"),
     pytest.param("to_hex(md5(to_utf8('a')))", "0CC175B9C0F1B6A831C399E269772661", id="md5 is bytes [athena]"),
     pytest.param("to_hex(sha256(to_utf8(v)))", "BA7816BF8F01CFEA414140DE5DAE2223B00361A396177A9CB410FF61F20015AD", id="sha256 [docs: binary]"),
     pytest.param("from_utf8(from_base64('YQ=='))", "a", id="base64 [docs: binary]"),
