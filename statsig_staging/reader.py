@@ -133,8 +133,10 @@ class Reader:
         return self._warehouse.fetch(query).replace_schema_metadata(metadata)
 
     def _dimensions(self, experiment: Experiment) -> tuple[str, ...]:
-        metrics = (self._project.metric(name) for name in experiment.metrics)
-        return tuple(dict.fromkeys(name for metric in metrics for name in metric.dimensions))
+        metrics = [self._project.metric(name) for name in experiment.metrics]
+        steps = ("step",) if any(metric.type == "funnel" for metric in metrics) else ()
+        found = (name for metric in metrics for name in metric.dimensions)
+        return tuple(dict.fromkeys((*found, *steps)))
 
     def table(self, experiment_id: str, name: str) -> pa.Table:
         """Return a staging table as published."""
