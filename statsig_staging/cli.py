@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from statsig_staging import failures
+from statsig_staging import cli_forward, failures
 from statsig_staging.failures import PROGRAM
 from statsig_staging.plan import Refresh
 from statsig_staging.words import one_line
@@ -542,3 +542,6 @@ def _silence(stream: TextIO) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
+
+
+cli_forward.register(commands, Command, _project, _connect, _say, _print, _print_json)  # type: ignore[arg-type]
