@@ -61,23 +61,24 @@ def named_inputs(given: Given, landing: Landing, workplace: Path) -> Iterator[Re
 
 
 def _files(patterns: Iterable[Any], landing: Landing, workplace: Path) -> Iterator[Reading]:
-    for pattern in patterns:
-        for found in landing.inputs(str(pattern), workplace):
-            kind = format_of(found.name)
-            if kind is None:
-                raise ConfigError(
-                    f"{found.name}: cannot tell the format from the name; forwarded files end in one of "
-                    f"{', '.join(FORMATS)}, the text formats also with {' or '.join(PACKED)}"
-                )
-            yield Reading(name=found.name, read=_reader(found, kind))
+    every = [found for pattern in patterns for found in landing.inputs(str(pattern), workplace)]
+    total = sum(found.size for found in every)
+    before = 0
+    for found in every:
+        kind = format_of(found.name)
+        if kind is None:
+            raise ConfigError(
+                f"{found.name}: cannot tell the format from the name; forwarded files end in one of "
+                f"{', '.join(FORMATS)}, the text formats also with {' or '.join(PACKED)}"
+            )
+        share = before / total if total else None
+        before += found.size
+        yield Reading(name=found.name, read=_reader(found, kind), share=share)
 
 
 def _reader(found: Found, kind: str) -> Callable[[Parser, int], int]:
     def read(parser: Parser, number: int) -> int:
-        try:
-            return parser.file(number, found.path, kind)
-        finally:
-            if found.passing:
-                found.path.unlink(missing_ok=True)
+        with found.opened() as path:
+            return parser.file(number, path, kind)
 
     return read

@@ -170,17 +170,17 @@ class CatalogEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """An input of a forwarded table: what it is called, and a file of this machine that holds it.
+    """An input of a forwarded table.
 
     Attributes:
-        name: A path, or a location in S3.
-        path: Where it lies.
-        passing: Whether the file is but a copy, to be removed once it was read.
+        name: What it is called: a path, or a location in S3.
+        size: Its bytes.
+        opened: Returns it as a file of this machine; a copy is gone after the block.
     """
 
     name: str
-    path: Path
-    passing: bool = False
+    size: int
+    opened: Callable[[], AbstractContextManager[Path]]
 
 
 class Landing(Protocol):
@@ -190,7 +190,7 @@ class Landing(Protocol):
         """Return a folder of this machine that is gone after the block."""
 
     def inputs(self, pattern: str, workplace: Path) -> Iterable[Found]:
-        """Return the files that a path, a glob or a prefix of S3 names, in order; copies as they are asked for.
+        """Return the files that a path, a glob or a prefix of S3 names, in order.
 
         Raises:
             ConfigError: If there is none.

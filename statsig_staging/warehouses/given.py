@@ -3,9 +3,28 @@
 from __future__ import annotations
 
 import glob
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from statsig_staging.errors import ConfigError
+from statsig_staging.warehouses.base import Found
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+
+def found_at(pattern: str, root: Path) -> list[Found]:
+    """Return the files that a path or a glob names, as inputs."""
+    return [
+        Found(name=str(path), size=path.stat().st_size, opened=partial(_here, path))
+        for path in matching(pattern, root)
+    ]
+
+
+def _here(path: Path) -> AbstractContextManager[Path]:
+    return nullcontext(path)
 
 
 def matching(pattern: str, root: Path) -> list[Path]:

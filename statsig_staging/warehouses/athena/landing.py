@@ -22,7 +22,7 @@ from statsig_staging.errors import ConfigError, WarehouseError
 from statsig_staging.warehouses.athena.calling import code
 from statsig_staging.warehouses.athena.objects import listed
 from statsig_staging.warehouses.base import Found
-from statsig_staging.warehouses.given import matching
+from statsig_staging.warehouses.given import found_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -67,17 +67,26 @@ class AthenaLanding:
     def inputs(self, pattern: str, workplace: Path) -> Iterator[Found]:
         """Return the files that a path or a glob, or the objects that a prefix names, in order."""
         if not pattern.startswith("s3://"):
-            yield from (Found(name=str(path), path=path) for path in matching(pattern, Path()))
+            yield from found_at(pattern, Path())
             return
         bucket, _, prefix = pattern.removeprefix("s3://").partition("/")
-        found = self._call(lambda: [o["Key"] for o in listed(self._s3, bucket, prefix)])
-        keys = sorted(key for key in found if not key.rsplit("/", 1)[1:] or not key.endswith("/"))
-        if not keys:
+        found = self._call(lambda: list(listed(self._s3, bucket, prefix)))
+        sizes = {each["Key"]: each["Size"] for each in found if not each["Key"].endswith("/")}
+        if not sizes:
             raise ConfigError(f"{pattern}: there is no such object")
-        for key in keys:
-            path = workplace / f"{uuid.uuid4().hex}-{key.rsplit('/', 1)[-1]}"
-            self._call(partial(self._s3.download_file, bucket, key, str(path)))
-            yield Found(name=f"s3://{bucket}/{key}", path=path, passing=True)
+        for key, size in sorted(sizes.items()):
+            opened = partial(self._copied, bucket, key, workplace)
+            yield Found(name=f"s3://{bucket}/{key}", size=size, opened=opened)
+
+    @contextmanager
+    def _copied(self, bucket: str, key: str, workplace: Path) -> Iterator[Path]:
+        """Return an object as a file of this machine that is gone after the block."""
+        path = workplace / f"{uuid.uuid4().hex}-{key.rsplit('/', 1)[-1]}"
+        self._call(partial(self._s3.download_file, bucket, key, str(path)))
+        try:
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
 
     def deliver(self, path: Path, key: str) -> None:
         """Put a file as an object; S3 shows it once all of it is there."""

@@ -8,8 +8,7 @@ import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from statsig_staging.warehouses.base import Found
-from statsig_staging.warehouses.given import matching
+from statsig_staging.warehouses.given import found_at
 from statsig_staging.warehouses.local.drivers import mapped_errors
 
 if TYPE_CHECKING:
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from statsig_staging.forwarded import ForwardedTable
+    from statsig_staging.warehouses.base import Found
 
 
 class LocalLanding:
@@ -47,7 +47,7 @@ class LocalLanding:
 
     def inputs(self, pattern: str, workplace: Path) -> Iterable[Found]:  # noqa: ARG002
         """Return the files that a path or a glob names, in order."""
-        return [Found(name=str(path), path=path) for path in matching(pattern, self._root)]
+        return found_at(pattern, self._root)
 
     def deliver(self, path: Path, key: str) -> None:
         """Put a file in place, whole or not at all."""
