@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from statsig_staging.forwarded import Kind
 from statsig_staging.words import count, duration
 
 if TYPE_CHECKING:
@@ -96,7 +95,7 @@ def register(
     )
 
     @commands.command(cls=command, examples=examples)
-    @click.argument("kind", type=click.Choice([kind.value for kind in Kind]))
+    @click.argument("kind", type=click.Choice(["exposures", "events"]))
     @click.argument("files", nargs=-1, required=True, metavar="FILE...")
     @click.option(
         "--key",
@@ -126,7 +125,7 @@ def register(
         .zst. Loading a file again changes nothing. Rows that cannot be loaded go to a quarantine file.
         """
         with connect(project_at(project)) as engine, rows_on(say) as heard:
-            call = engine.forward_exposures if kind == Kind.EXPOSURES else engine.forward_events
+            call = engine.forward_exposures if kind == "exposures" else engine.forward_events
             receipt = call(list(files), key=key or None, wait=wait, on_event=heard)
         for warning in warnings_of(receipt):
             say(f"warning: {warning}")
