@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from statsig_staging import access_commands, doctor_commands, failures
+from statsig_staging import access_commands, cli_forward, doctor_commands, failures
 from statsig_staging.failures import PROGRAM
 from statsig_staging.plan import Refresh
 from statsig_staging.words import one_line
@@ -564,3 +564,4 @@ def _silence(stream: TextIO) -> None:
 
 access_commands.add(commands, Command, _say)
 doctor_commands.add(commands, Command)
+cli_forward.register(commands, Command, _project, _connect, _say, _print, _print_json)  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import partial
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from statsig_staging import (
     history,
@@ -22,6 +22,7 @@ from statsig_staging import (
 )
 from statsig_staging.errors import NoExposuresError, StagingError
 from statsig_staging.executor import Surroundings, execute
+from statsig_staging.forwarded import Kind
 from statsig_staging.journal import OpenJournal, Outcome
 from statsig_staging.lease import held
 from statsig_staging.maintenance import Site
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from statsig_staging.config import Experiment, Project
+    from statsig_staging.forwarded import Receipt
+    from statsig_staging.forwarding.inputs import Given
     from statsig_staging.journal import Journal
     from statsig_staging.lease import HeldLease
     from statsig_staging.plan import Plan, Step
@@ -471,6 +474,53 @@ class Engine:
         )
         spilled = self._warehouse.sweep_scratch(self._now() - grace)
         return MaintenanceResult(experiments=done, scratch=upkeep.removed(spilled))
+
+    def forward_exposures(
+        self, given: Given, *, key: Sequence[str] | None = None, **how: Any
+    ) -> Receipt:
+        """Load rows into the table of forwarded exposures, each of them once.
+
+        Args:
+            given: A path, a glob, a prefix of S3 or several of them; an Arrow reader or table; or an
+                iterable of dicts.
+            key: Columns that make two rows one; by default ``forward_key``, else all columns.
+            how: ``wait`` for another loader; ``on_event`` hears of rows.
+
+        Returns:
+            The receipt: what was accepted, what was there already, what is in quarantine.
+
+        Raises:
+            ConfigError: If an input is none, or the table has another key.
+            SourceFileError: If a file cannot be read to its end; nothing was loaded then.
+            LoadConflictError: If another loader holds the table.
+        """
+        return self._forward(Kind.EXPOSURES, given, key, **how)
+
+    def forward_events(
+        self, given: Given, *, key: Sequence[str] | None = None, **how: Any
+    ) -> Receipt:
+        """Load rows into the table of forwarded events, as :meth:`forward_exposures` does."""
+        return self._forward(Kind.EVENTS, given, key, **how)
+
+    def _forward(
+        self,
+        kind: Kind,
+        given: Given,
+        key: Sequence[str] | None,
+        *,
+        wait: bool = False,
+        on_event: Callable[[Any], object] = lambda _: None,
+    ) -> Receipt:
+        from statsig_staging import forwarding
+
+        site = forwarding.site_of(
+            self._project.connection,
+            self._warehouse,
+            now=self._now,
+            wait=self._waiting(wait, on_event),
+            on_event=on_event,
+        )
+        return forwarding.forward(site, self._project.connection, kind, given, key)
 
     def _site(self) -> Site:
         return Site(

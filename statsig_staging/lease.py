@@ -144,8 +144,37 @@ def held(
     Raises:
         LoadConflictError: If another load holds the experiment and ``wait`` gives up.
     """
-    key = lease_key(experiment_id)
-    lease = _acquire(warehouse, key, experiment_id, lowest=lowest, now=now, wait=wait)
+    what = f"experiment {experiment_id!r} is being loaded"
+    with held_at(
+        warehouse, lease_key(experiment_id), what, lowest=lowest, now=now, wait=wait
+    ) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def held_at(
+    warehouse: Warehouse,
+    key: str,
+    what: str,
+    *,
+    lowest: int,
+    now: Callable[[], datetime],
+    wait: Callable[[], bool],
+) -> Iterator[HeldLease]:
+    """Hold the lease that is kept under a key for the length of a ``with`` block.
+
+    Args:
+        warehouse: Where the lease is kept.
+        key: Its key, below the staging folder.
+        what: What somebody else is doing who holds it, such as ``experiment '1' is being loaded``.
+        lowest: The lease's number is at least this.
+        now: The clock, UTC.
+        wait: Waits a little while somebody else holds it; false to give up.
+
+    Raises:
+        LoadConflictError: If another holds it and ``wait`` gives up.
+    """
+    lease = _acquire(warehouse, key, what, lowest=lowest, now=now, wait=wait)
     held_lease = HeldLease(warehouse, key, lease, now)
     held_lease.start()
     try:
@@ -157,7 +186,7 @@ def held(
 def _acquire(
     warehouse: Warehouse,
     key: str,
-    experiment_id: str,
+    what: str,
     *,
     lowest: int,
     now: Callable[[], datetime],
@@ -173,7 +202,7 @@ def _acquire(
                 return mine
         elif not wait():
             raise LoadConflictError(
-                f"experiment {experiment_id!r} is being loaded by {current.holder} "
+                f"{what} by {current.holder} "
                 f"(last heard of at {current.renewed_at}); wait for it, or use --wait"
             )
 

@@ -114,6 +114,23 @@ class LoadPublished:
     load_id: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forwarding:
+    """How far a batch of forwarded rows is.
+
+    Attributes:
+        table: The forwarded table.
+        rows: Rows read so far.
+        seconds: How long that took.
+        share: How much of all inputs that was, from 0 to 1; None where it is not known.
+    """
+
+    table: str
+    rows: int
+    seconds: float
+    share: float | None = None
+
+
 Event = (
     LoadStarted | StepStarted | BatchFinished | StepFinished | StepFailed | Warned | LoadPublished
 )

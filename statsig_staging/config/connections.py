@@ -9,6 +9,7 @@ from statsig_staging.config.fields import (
     Arn,
     Bucket,
     CatalogName,
+    Column,
     Count,
     FolderName,
     Globs,
@@ -27,12 +28,27 @@ from statsig_staging.config.fields import (
 )
 
 
+class ForwardKey(Model):
+    """Columns that make two forwarded rows one; none for all of them."""
+
+    exposures: tuple[Column, ...] = ()
+    events: tuple[Column, ...] = ()
+
+
 class _Connection(Model):
     folder: FolderName = "statsig"
     database: CatalogName = "statsig_staging"
     forwarded_exposures: CatalogName = "exposures"
     forwarded_events: CatalogName = "events"
+    forward_key: ForwardKey | None = None
     keep_loads: Count = 3
+
+    @field_validator("forwarded_events")
+    @classmethod
+    def _own_table(cls, events: str, info: ValidationInfo) -> str:
+        if events == info.data.get("forwarded_exposures"):
+            raise ValueError("is the table of forwarded exposures; choose another name")
+        return events
 
 
 class LocalConnection(_Connection):
@@ -45,6 +61,7 @@ class LocalConnection(_Connection):
         sources: Read-only tables: ``database.table`` to file patterns.
         forwarded_exposures: Table name inside the folder of forwarded exposures.
         forwarded_events: Table name inside the folder of forwarded events.
+        forward_key: Columns that make two forwarded rows one.
         memory_limit: How much memory queries may take, like ``4GB``.
         threads: How many threads queries may use.
         temp_directory: Where queries spill.
@@ -99,6 +116,7 @@ class AthenaConnection(_Connection):
         keep_loads: How many published loads stay readable.
         forwarded_exposures: Table name inside the folder of forwarded exposures.
         forwarded_events: Table name inside the folder of forwarded events.
+        forward_key: Columns that make two forwarded rows one.
     """
 
     warehouse: Literal["athena"]

@@ -12,6 +12,12 @@ from statsig_staging import expressions
 from statsig_staging.config.connections import Connection
 from statsig_staging.config.experiments import Experiment
 from statsig_staging.config.fields import Model
+from statsig_staging.config.forwarded import (
+    EVENTS_SOURCE,
+    EXPOSURES_SOURCE,
+    forwarded_events,
+    forwarded_exposures,
+)
 from statsig_staging.config.metrics import Metric
 from statsig_staging.config.problems import (
     Location,
@@ -74,7 +80,10 @@ class Project(Model):
         Raises:
             ConfigError: If the project has none.
         """
-        return _named(self._by_name.assignment_sources, name, "assignment source")
+        known = self._by_name.assignment_sources
+        if name == EXPOSURES_SOURCE and name not in known:
+            return forwarded_exposures(self.connection, self._unit_types)
+        return _named(known, name, "assignment source")
 
     def metric_source(self, name: str) -> MetricSource:
         """Return the metric source of this name.
@@ -82,7 +91,14 @@ class Project(Model):
         Raises:
             ConfigError: If the project has none.
         """
-        return _named(self._by_name.metric_sources, name, "metric source")
+        known = self._by_name.metric_sources
+        if name == EVENTS_SOURCE and name not in known:
+            return forwarded_events(self.connection, self._unit_types)
+        return _named(known, name, "metric source")
+
+    @property
+    def _unit_types(self) -> list[str]:
+        return sorted({experiment.unit for experiment in self.experiments})
 
     def metric(self, name: str) -> Metric:
         """Return the metric of this name.

@@ -5,6 +5,7 @@ from typing import Any
 
 from statsig_staging import expressions
 from statsig_staging.config.fields import Model
+from statsig_staging.config.forwarded import BUILT_IN
 from statsig_staging.config.kinds import KINDS
 from statsig_staging.config.problems import Location, Problem, quote
 
@@ -62,6 +63,7 @@ class _Entries:
 
     def unknown(self, kind: str, name: str, location: Location) -> Iterable[Problem]:
         known = [other for _, other in self.names(kind)]
+        known += [BUILT_IN[kind]] if kind in BUILT_IN else []
         if name and name not in known:
             what = kind.removesuffix("s").replace("_", " ")
             near = expressions.suggestion(name, known)

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
-    from datetime import datetime
+    from datetime import date, datetime
+    from pathlib import Path
 
     import pyarrow as pa
     from sqlglot import exp
 
     from statsig_staging.config import Partition
     from statsig_staging.days import Window
+    from statsig_staging.forwarded import ForwardedTable
     from statsig_staging.names import TableName
     from statsig_staging.plan import Read, Table, Write
     from statsig_staging.results import Usage
@@ -166,6 +168,46 @@ class CatalogEntry:
     metadata: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """An input of a forwarded table.
+
+    Attributes:
+        name: What it is called: a path, or a location in S3.
+        size: Its bytes.
+        opened: Returns it as a file of this machine; a copy is gone after the block.
+    """
+
+    name: str
+    size: int
+    opened: Callable[[], AbstractContextManager[Path]]
+
+
+class Landing(Protocol):
+    """Where forwarded rows land: files of plain tables, beside those of Iceberg's."""
+
+    def workplace(self) -> AbstractContextManager[Path]:
+        """Return a folder of this machine that is gone after the block."""
+
+    def inputs(self, pattern: str, workplace: Path) -> Iterable[Found]:
+        """Return the files that a path, a glob or a prefix of S3 names, in order.
+
+        Raises:
+            ConfigError: If there is none.
+        """
+
+    def deliver(self, path: Path, key: str) -> None:
+        """Put a file of the workplace below the staging folder, whole or not at all; it is gone then."""
+
+    def local(self, key: str, workplace: Path) -> Path:
+        """Return a file below the staging folder as one of this machine."""
+
+    def register(
+        self, table: ForwardedTable, columns: Mapping[str, str], days: Iterable[date]
+    ) -> None:
+        """Have the catalog know a forwarded table with these columns and these days."""
+
+
 class Warehouse(Protocol):
     """Where statements run. Adapters map every driver error to the tree in ``errors``."""
 
@@ -274,6 +316,13 @@ class Warehouse(Protocol):
         """Remove a folder of the staging folder and those below it, as far as there is no file in them.
 
         Where folders are but parts of names, there is nothing to do.
+        """
+
+    def landing(self) -> Landing:
+        """Return where forwarded rows land.
+
+        Raises:
+            WarehouseError: If nothing may be written there.
         """
 
     def scratch(self) -> AbstractContextManager[Warehouse]:

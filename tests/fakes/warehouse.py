@@ -13,6 +13,7 @@ from statsig_staging.results import Usage
 from statsig_staging.sources import SourceFile, TableObservation
 from statsig_staging.warehouses.base import (
     CatalogEntry,
+    Landing,
     Sighting,
     Stamp,
     StoredFile,
@@ -178,6 +179,10 @@ class RecordingWarehouse:
 
     def delete_empty(self, prefix: str) -> None:
         """Do nothing: there are no folders."""
+
+    def landing(self) -> Landing:
+        """Refuse: nothing is forwarded here."""
+        raise StepFailedError("nothing is forwarded to a warehouse that runs nothing")
 
     @contextmanager
     def scratch(self) -> Iterator["RecordingWarehouse"]:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from statsig_staging.plan import Table
 
 
@@ -48,12 +50,18 @@ class Place:
         """Return a table as a statement names it."""
         return exp.table_(self.name(table), db=self.database, quoted=True)
 
-    def bound(self, query: exp.Query, others: dict[str, Place]) -> exp.Query:
+    def bound(
+        self,
+        query: exp.Query,
+        others: dict[str, Place],
+        is_source: Callable[[str], bool] = lambda _: False,
+    ) -> exp.Query:
         """Return a query over staging tables with the names that they have here.
 
         Args:
             query: The query.
             others: Database → the place that it stands for.
+            is_source: Whether ``database.table`` is no staging table, whatever its database.
         """
         places = {self.database: self, **others}
         if not self.prefix and not others:
@@ -61,7 +69,7 @@ class Place:
         bound = query.copy()
         for node in bound.find_all(exp.Table):
             place = places.get(node.db)
-            if place is not None:
+            if place is not None and not is_source(f"{node.db}.{node.name}"):
                 node.set("db", exp.to_identifier(place.database, quoted=True))
                 node.set("this", exp.to_identifier(f"{place.prefix}{node.name}", quoted=True))
         return bound

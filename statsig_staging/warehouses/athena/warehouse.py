@@ -13,7 +13,9 @@ from statsig_staging.names import experiment_folder
 from statsig_staging.plan import Drop
 from statsig_staging.results import Usage
 from statsig_staging.warehouses.athena import dml, fetching, inference
+from statsig_staging.warehouses.athena.forwarded import ForwardedTables
 from statsig_staging.warehouses.athena.guard import admitted
+from statsig_staging.warehouses.athena.landing import AthenaLanding
 from statsig_staging.warehouses.athena.place import Place
 from statsig_staging.warehouses.athena.requests import Statement
 from statsig_staging.warehouses.athena.services import open_services
@@ -52,9 +54,12 @@ class AthenaWarehouse:
     Args:
         services: What is called.
         place: Where the tables lie.
+        forwarded: The forwarded tables, where they do not lie there.
     """
 
-    def __init__(self, services: Services, place: Place) -> None:
+    def __init__(
+        self, services: Services, place: Place, forwarded: ForwardedTables | None = None
+    ) -> None:
         self.traits = Traits(
             days_per_statement=dml.PARTITIONS,
             price_per_tb=services.connection.price_per_tb,
@@ -65,6 +70,7 @@ class AthenaWarehouse:
         self._place = place
         self._beside: dict[str, Place] = {}
         self._objects = services.objects(place)
+        self._forwarded = forwarded or ForwardedTables(services.connection, self._objects, place)
         self._tables = services.catalog
         self._statements = services.statements(self._objects)
         self._spent = Usage()
@@ -81,7 +87,8 @@ class AthenaWarehouse:
 
     def observe(self, sighting: Sighting, known: Mapping[str, SourceFile]) -> TableObservation:
         """Return the files of a source table, as Glue and S3 tell them; no statement is run."""
-        return self._services.observe(sighting, known)
+        self._forwarded.check(sighting.table)
+        return self._forwarded.accepted(self._services.observe(sighting, known))
 
     def contents(self, files: Iterable[SourceFile]) -> Mapping[str, str]:  # noqa: ARG002
         """Return nothing: an object's ETag changes with its bytes."""
@@ -106,10 +113,15 @@ class AthenaWarehouse:
 
     def _bound(self, write: Write) -> Write:
         """Return a write whose reads have the names that tables have here."""
-        if isinstance(write, Drop) or not self._place.prefix:
+        if isinstance(write, Drop):
             return write
         batches = tuple(
-            replace(batch, select=self._place.bound(batch.select, self._beside))
+            replace(
+                batch,
+                select=self._forwarded.read(
+                    self._place.bound(batch.select, self._beside, self._forwarded.has), batch.reads
+                ),
+            )
             for batch in write.batches
         )
         return replace(write, batches=batches)
@@ -148,7 +160,9 @@ class AthenaWarehouse:
 
     def fetch(self, query: exp.Query, reads: Iterable[Read] = ()) -> pa.Table:
         """Return the rows of a query over staging tables, and over the sources that ``reads`` lists."""
-        bound = dml.at_snapshots(self._place.bound(query, self._beside), reads)
+        reads = tuple(reads)
+        bound = dml.at_snapshots(self._place.bound(query, self._beside, self._forwarded.has), reads)
+        bound = self._forwarded.read(bound, reads)
         plain = fetching.plain_read(bound)
         if plain is not None and plain.database == self._place.database:
             rows = self._tables.rows(plain)
@@ -234,6 +248,10 @@ class AthenaWarehouse:
     def delete_empty(self, prefix: str) -> None:
         """Do nothing: a folder of S3 is but a part of names."""
 
+    def landing(self) -> AthenaLanding:
+        """Return where forwarded rows land."""
+        return AthenaLanding(self._services, self._place, self._objects)
+
     @contextmanager
     def scratch(self) -> Iterator[AthenaWarehouse]:
         """Return a warehouse of the same sources with nothing staged, which is gone after the block."""
@@ -243,7 +261,7 @@ class AthenaWarehouse:
             folder=f"{self._place.folder}/{SCRATCH_FOLDER}/{name}",
             prefix=f"scratch_{name}_",
         )
-        other = AthenaWarehouse(self._services, place)
+        other = AthenaWarehouse(self._services, place, self._forwarded)
         self._beside[SCRATCH] = place
         try:
             yield other

@@ -48,6 +48,8 @@ def observe_file(
     root: Path,
     connection: duckdb.DuckDBPyConnection,
     seen_ns: int,
+    *,
+    laid: Mapping[str, str] | None = None,
 ) -> SourceFile:
     """Return what one source file holds; one that is still as it was is not opened.
 
@@ -60,6 +62,7 @@ def observe_file(
         root: The project folder, below which ``key=value`` folders are columns.
         connection: Where rows are read.
         seen_ns: The time, nanoseconds since 1970.
+        laid: Values of partition columns that no folder names; the file has these columns too.
 
     Raises:
         SourceFileError: If the file cannot be read.
@@ -83,7 +86,8 @@ def observe_file(
             delimiter=glance.delimiter,
             keys=glance.keys,
         )
-        days, misplaced = days_of(file, glance.span, sighting, folders, connection, root)
+        partitions = {**folders, **(laid or {})}
+        days, misplaced = days_of(file, glance.span, sighting, partitions, connection, root)
     except (duckdb.Error, pa.ArrowException, OSError) as error:
         raise SourceFileError(f"{path}: cannot be read: {_reason(error)}") from error
     return replace(file, days=days, misplaced=misplaced)

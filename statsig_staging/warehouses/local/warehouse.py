@@ -17,6 +17,7 @@ from sqlglot import exp
 
 from statsig_staging import iceberg
 from statsig_staging.errors import StepFailedError, WarehouseError
+from statsig_staging.forwarded import named_table
 from statsig_staging.iceberg import TableChange
 from statsig_staging.manifests import named_files
 from statsig_staging.names import TableName, experiment_folder
@@ -32,7 +33,7 @@ from statsig_staging.warehouses.base import (
     Traits,
     WriteStats,
 )
-from statsig_staging.warehouses.local import compacting, dialect, files, lake, spills
+from statsig_staging.warehouses.local import compacting, dialect, files, forwarded, lake, spills
 from statsig_staging.warehouses.local.drivers import (
     locked,
     mapped_errors,
@@ -41,6 +42,7 @@ from statsig_staging.warehouses.local.drivers import (
     said,
 )
 from statsig_staging.warehouses.local.glances import blame, observe_file
+from statsig_staging.warehouses.local.landing import LocalLanding
 from statsig_staging.warehouses.local.merging import MergeSource
 from statsig_staging.warehouses.local.parquet import Copy, CopyQueue, copy_rows
 from statsig_staging.warehouses.local.spills import Spill, scratch_root
@@ -85,6 +87,7 @@ class LocalWarehouse:
         self._root = root.resolve()
         self._path = (self._root / connection.path).resolve()
         self._folder = self._path / connection.folder
+        self._forwarded = self._folder
         self._unwritable = self._prepare()
         self._catalog = iceberg.open_catalog(self._path / "catalog.db", self._path)
         self._catalog.create_namespace_if_not_exists(connection.database)
@@ -146,6 +149,17 @@ class LocalWarehouse:
 
     def observe(self, sighting: Sighting, known: Mapping[str, SourceFile]) -> TableObservation:
         """Return the files of a source table; files that are still as ``known`` are not opened."""
+        table = named_table(self._config, sighting.table)
+        if table is not None and sighting.table not in self._config.sources:
+            return forwarded.observe(
+                table,
+                self._forwarded,
+                sighting,
+                known,
+                self._root,
+                self._duckdb,
+                self._clock(),
+            )
         paths = self._source_paths(sighting.table)
         if lake.is_lake(self._config.sources[sighting.table]):
             return lake.observe(paths, sighting, known, self._root, self._duckdb)
@@ -525,11 +539,17 @@ class LocalWarehouse:
             below = (Path(folder) for folder, _, _ in os.walk(place, topdown=False))
             spills.remove_empty([*below, place], self._folder)
 
+    def landing(self) -> LocalLanding:
+        """Return where forwarded rows land."""
+        self._check_writable()
+        return LocalLanding(self._folder, self._root, self._spill.path)
+
     @contextmanager
     def scratch(self) -> Iterator[LocalWarehouse]:
         """Return a warehouse of the same sources with nothing staged, which is gone after the block."""
         place = self._spill.path / "scratch"
         other = LocalWarehouse(self._config.model_copy(update={"path": str(place)}), self._root)
+        other._forwarded = self._forwarded
         try:
             with self._statements.beside(SCRATCH, other._catalog, self._config.database):
                 yield other

@@ -1,0 +1,294 @@
+"""Writing: parsed rows as files by day, those aside that are in the table already, or cannot be."""
+
+from __future__ import annotations
+
+import uuid
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import duckdb
+from sqlglot import exp
+
+from statsig_staging.config.forwarded import PARTITION, TIMESTAMP
+from statsig_staging.errors import SourceFileError, StepFailedError
+from statsig_staging.forwarding.cells import (
+    DAY,
+    DIALECT,
+    HASHING,
+    HIGH,
+    LINE,
+    LOW,
+    RAW,
+    REASON,
+    SOURCE,
+    column,
+    identity,
+    sql,
+)
+from statsig_staging.forwarding.parsing import PARSED, Parser, temporary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from datetime import date, datetime
+    from pathlib import Path
+
+    from statsig_staging.forwarded import ForwardedTable
+    from statsig_staging.forwarding.loading import Limits
+
+_DROPPED = "dropped"
+
+
+@contextmanager
+def opened(limits: Limits, workplace: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Return a DuckDB of its own, which spills into the workplace; its errors become the library's.
+
+    Raises:
+        StepFailedError: If the disk or the memory does not suffice.
+    """
+    settings: dict[str, str | bool | int | float | list[str]] = {
+        "temp_directory": str(workplace / "spill"),
+        "preserve_insertion_order": False,
+        "autoinstall_known_extensions": False,
+        "TimeZone": "UTC",
+    }
+    if limits.memory is not None:
+        settings["memory_limit"] = limits.memory
+    if limits.threads is not None:
+        settings["threads"] = limits.threads
+    duck = duckdb.connect(config=settings)
+    try:
+        yield duck
+    except duckdb.OutOfMemoryException as error:
+        raise StepFailedError(
+            f"not enough memory to forward: {error}; raise connection.memory_limit, or point "
+            "connection.temp_directory to a larger disk"
+        ) from error
+    except duckdb.IOException as error:
+        if "No space left" in str(error):
+            raise StepFailedError(f"the disk is full: {error}") from error
+        raise SourceFileError(str(error)) from error
+    except duckdb.Error as error:
+        raise StepFailedError(f"forwarding failed: {error}") from error
+    finally:
+        duck.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """The files of a batch, aside.
+
+    Attributes:
+        files: Day → file and rows.
+        identities: Day → file and rows of their identities.
+        quarantine: The file of rows that cannot be in the table; None where there are none.
+        accepted: Rows in the files.
+        duplicates: Rows that are in the table or in the files once already.
+        quarantined: Reason → rows in quarantine.
+    """
+
+    files: Mapping[date, tuple[Path, int]] = field(default_factory=dict)
+    identities: Mapping[date, tuple[Path, int]] = field(default_factory=dict)
+    quarantine: Path | None
+    accepted: int
+    duplicates: int
+    quarantined: Mapping[str, int]
+
+
+class Bench:
+    """Where the rows of a batch are sorted out.
+
+    Args:
+        duck: DuckDB.
+        table: The table.
+        key: The columns that make two rows one.
+        now: The time.
+        columns: The columns that the table has.
+        on_rows: Hears how many rows have been read.
+    """
+
+    def __init__(
+        self,
+        duck: duckdb.DuckDBPyConnection,
+        table: ForwardedTable,
+        key: Sequence[str],
+        now: datetime,
+        columns: list[str],
+        on_rows: Callable[[int], object],
+    ) -> None:
+        columns += [name for name in table.columns if name not in columns]
+        self.parser = Parser(duck, table, key, now, columns, on_rows)
+        self._key = key
+        self._run = self.parser.run
+        if key:
+            # The first of several rows of one key is that of the lowest rowid, so these are in their order.
+            duck.execute("SET preserve_insertion_order = true")
+        probe = duck.execute(f"SELECT {HASHING}").fetchone()
+        self.hashing = str(probe[0]) if probe else ""
+
+    def write(self, workplace: Path, known: Callable[[date], Iterable[Path]], name: str) -> Made:
+        """Write the files of a batch.
+
+        Args:
+            workplace: Where.
+            known: Returns files of the identities that a day of the table has.
+            name: What files are called.
+        """
+        quarantined = self._quarantined()
+        days = self._days()
+        duplicates = self._drop([path for day in days for path in known(day)]) if days else 0
+        counts = self._days() if duplicates else days
+        files, identities = {}, {}
+        for day, rows in counts.items():
+            files[day] = (self._copy(day, workplace / f"{day}" / f"{name}.parquet"), rows)
+            path = workplace / "identities" / f"{day}" / f"{name}.parquet"
+            identities[day] = (self._copy_identities(day, path), rows)
+        return Made(
+            files=files,
+            identities=identities,
+            quarantine=self._quarantine(workplace / "quarantine.ndjson") if quarantined else None,
+            accepted=sum(counts.values()),
+            duplicates=duplicates,
+            quarantined=quarantined,
+        )
+
+    def _quarantined(self) -> dict[str, int]:
+        query = (
+            exp.select(column(REASON), exp.Count(this=exp.Star()))
+            .from_(PARSED)
+            .where(sql("cell IS NOT NULL", cell=column(REASON)))
+            .group_by(column(REASON))
+            .order_by(column(REASON))
+        )
+        return {str(reason): int(rows) for reason, rows in self._run(query).fetchall()}
+
+    def _days(self) -> dict[date, int]:
+        query = (
+            exp.select(column(DAY), exp.Count(this=exp.Star()))
+            .from_(PARSED)
+            .where(_is_good())
+            .group_by(column(DAY))
+            .order_by(column(DAY))
+        )
+        return {day: int(rows) for day, rows in self._run(query).fetchall()}
+
+    def _drop(self, known: Sequence[Path]) -> int:
+        """Remove rows that are there already or more than once, and return how many."""
+        same = [column(name) for name in (DAY, HIGH, LOW)]
+        often = (
+            exp.select(*same, exp.alias_(sql("min(rowid)"), "first"))
+            .from_(PARSED)
+            .where(_is_good())
+            .group_by(*same)
+            .having(sql("count(*) > 1"))
+        )
+        using: list[int | str | exp.Expr] = [name.copy() for name in same]
+        twice = (
+            exp.select(exp.alias_(sql("p.rowid"), "place"))
+            .from_(exp.alias_(exp.to_table(PARSED), "p", table=True))
+            .join(often.subquery("f"), using=using)
+            .where(_is_good(), sql("p.rowid <> f.first"))
+        )
+        dropped: exp.Query = twice
+        if known:
+            there = (
+                exp.select(exp.alias_(sql("p.rowid"), "place"))
+                .from_(exp.alias_(exp.to_table(PARSED), "p", table=True))
+                .join(
+                    exp.select(*same).from_(_parquet(known)).subquery("k"),
+                    using=using,
+                    join_type="semi",
+                )
+                .where(_is_good())
+            )
+            dropped = exp.union(twice, there, distinct=True)
+        self._run(temporary(exp.to_table(_DROPPED), dropped))
+        count = self.parser.value(exp.select(exp.Count(this=exp.Star())).from_(_DROPPED))
+        if count:
+            places = exp.select("place").from_(_DROPPED)
+            self._run(
+                exp.delete(PARSED, where=exp.In(this=exp.column("rowid"), query=places.subquery()))
+            )
+        return count
+
+    def _copy(self, day: date, path: Path) -> Path:
+        names = [TIMESTAMP, *self.parser.columns]
+        laid = exp.alias_(exp.cast(column(DAY), "date"), PARTITION, quoted=True)
+        return self._write(exp.select(*map(column, names), laid), day, path, "zstd")
+
+    def _copy_identities(self, day: date, path: Path) -> Path:
+        return self._write(exp.select(*map(column, (DAY, HIGH, LOW))), day, path, "uncompressed")
+
+    def _write(self, select: exp.Select, day: date, path: Path, compression: str) -> Path:
+        of_day = exp.EQ(this=column(DAY), expression=exp.cast(exp.Literal.string(str(day)), "date"))
+        self._to_file(select.from_(PARSED).where(_is_good(), of_day), path, compression)
+        return path
+
+    def _to_file(self, query: exp.Query, path: Path, compression: str) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        options = {"FORMAT": exp.var("parquet"), "COMPRESSION": exp.var(compression)}
+        self._copy_to(query, path, options)
+
+    def _copy_to(self, query: exp.Query, path: Path, options: Mapping[str, exp.Expr]) -> None:
+        self._run(
+            exp.Copy(
+                this=query.subquery(),
+                kind=False,
+                files=[exp.Literal.string(str(path))],
+                params=[
+                    exp.CopyParameter(this=exp.var(n), expression=v) for n, v in options.items()
+                ],
+            )
+        )
+
+    def _quarantine(self, path: Path) -> Path:
+        names = {SOURCE: "input", LINE: "line", REASON: "reason", RAW: "row"}
+        query = (
+            exp.select(*(exp.alias_(column(n), alias, quoted=True) for n, alias in names.items()))
+            .from_(PARSED)
+            .where(sql("cell IS NOT NULL", cell=column(REASON)))
+            .order_by(column(SOURCE), column(LINE))
+        )
+        self._copy_to(query, path, {"FORMAT": exp.var("json")})
+        return path
+
+    def identified(self, files: Sequence[Path], workplace: Path) -> Path:
+        """Return a file of the identities of rows in data files, made with the hash of today."""
+        high, low = identity(self.parser.columns, self._key)
+        reader = _parquet(files)
+        present = {
+            name
+            for (name, *_) in self.parser.duck.execute(
+                f"DESCRIBE {exp.select(exp.Star()).from_(reader).sql(DIALECT)}"
+            ).fetchall()
+        }
+        lacking = [
+            exp.alias_(exp.cast(exp.null(), "varchar"), name, quoted=True)
+            for name in self.parser.columns
+            if name not in present
+        ]
+        inner = exp.select(exp.Star(), *lacking).from_(reader)
+        query = exp.select(
+            exp.alias_(column(PARTITION), DAY, quoted=True),
+            exp.alias_(high, HIGH, quoted=True),
+            exp.alias_(low, LOW, quoted=True),
+        ).from_(inner.subquery("d"))
+        path = workplace / f"anew-{uuid.uuid4().hex}.parquet"
+        self._to_file(query, path, "uncompressed")
+        return path
+
+    def together(self, parts: Sequence[Path], path: Path) -> Path:
+        """Put files of identities together into one."""
+        self._to_file(exp.select(exp.Star()).from_(_parquet(parts)), path, "uncompressed")
+        return path
+
+
+def _is_good() -> exp.Expr:
+    return sql("cell IS NULL", cell=column(REASON))
+
+
+def _parquet(paths: Sequence[Path]) -> exp.Table:
+    listed = exp.Array(expressions=[exp.Literal.string(str(path)) for path in paths])
+    together = exp.EQ(this=exp.column("union_by_name"), expression=exp.true())
+    options = [together] if len(paths) > 1 else []
+    return exp.Table(this=exp.Anonymous(this="read_parquet", expressions=[listed, *options]))
