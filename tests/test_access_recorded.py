@@ -30,11 +30,8 @@ if TYPE_CHECKING:
     from statsig_staging.config import AthenaConnection
     from tests.athena_endpoint.server import Endpoint
 
-UNUSED = {
-    ("StagingTables", "glue:GetPartitions"): "forwarded data, registered by day",
-    ("StagingTables", "glue:BatchGetPartition"): "Athena, reading forwarded data",
-    ("StagingTables", "glue:BatchCreatePartition"): "forwarded data, registered by day",
-}
+EVENT = {"user_id": "u1", "timestamp": "2026-01-02 10:00:00", "event_name": "visit"}
+UNUSED = {("StagingTables", "glue:BatchGetPartition"): "Athena, reading forwarded data"}
 """Statement and action → what needs it that is not played here."""
 
 
@@ -88,6 +85,8 @@ def play(case: Case) -> None:
         engine.status("123")
         engine.results("123")
         engine.maintain("123")
+        engine.forward_events([EVENT])
+        engine.forward_events([EVENT, {**EVENT, "timestamp": "2026-01-03 00:00:00"}])
     fail(case)
     with case.connect() as engine:
         engine.clean("123")
