@@ -52,6 +52,16 @@ golden: $(VENV)/.with-test ## Rewrite the golden files; read the difference befo
 bench: $(VENV)/.package ## Measure every scenario against SQL by hand (benchmarks/README.md)
 	$(BIN)/python -m benchmarks run
 
+PEERS := $(notdir $(basename $(wildcard benchmarks/peers/*.txt)))
+
+.PHONY: bench-peers
+bench-peers: $(PEERS:%=.bench-venv/%/.installed) ## Install what the benchmarks measure against, apart from .venv
+
+.bench-venv/%/.installed: benchmarks/peers/%.txt | $(VENV)/.package
+	$(BIN)/python -m venv .bench-venv/$*
+	.bench-venv/$*/bin/python -m pip --disable-pip-version-check --quiet install --requirement $<
+	@touch $@
+
 .PHONY: build
 build: $(VENV)/.with-test ## Build the source distribution and the wheel into ./dist
 	rm -rf dist
