@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks import datasets, polling, process, report, scenarios
+from benchmarks import datasets, gates, planning, polling, process, report, scenarios
 from benchmarks.scenarios import SCENARIOS, Limits
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from benchmarks.report import Record
 
 OTHERS: dict[str, tuple[Callable[[str], list[Record]], Callable[[Sequence[Record]], str]]] = {
+    planning.NAME: (planning.measure, planning.markdown),
     polling.NAME: (polling.measure, polling.markdown),
 }
 """Scenarios that are no loads: name → what measures at a scale, and what lays its records out."""
@@ -45,6 +46,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--threads", type=int, default=process.default_threads())
     run.add_argument("--repeat", type=int, default=1, metavar="N", help="the fastest counts")
     run.add_argument("--subject", action="append", metavar="NAME", help="only these; may repeat")
+    run.add_argument("--gates", action="store_true", help="fail where a baseline is not met")
+    run.add_argument("--update", action="store_true", help="rewrite the baselines")
     run.add_argument("--output", type=Path, metavar="FILE", help="JSON lines are appended here")
     compare = commands.add_parser("compare", help="ratios between two files of JSON lines")
     compare.add_argument("a", type=Path, metavar="A")
@@ -74,7 +77,22 @@ def _run(arguments: argparse.Namespace) -> int:
     report.write_lines(records, target)
     print(json.dumps(records, indent=2) if arguments.json else "\n\n".join(tables))
     _say(f"kept in {target}")
-    return 0 if report.succeeded(records) else 1
+    met = _gates(arguments, loads)
+    return 0 if met and report.succeeded(records) else 1
+
+
+def _gates(arguments: argparse.Namespace, loads: list[Record]) -> bool:
+    """Return whether this library did what the baselines say, where that is asked."""
+    found = gates.counted(loads)
+    if arguments.update:
+        _say(f"baselines: {gates.write_baseline(arguments.scale, found)}")
+    if not arguments.gates:
+        return True
+    wrong = gates.differences(found, gates.read_baseline(arguments.scale))
+    for line in wrong:
+        _say(f"gate: {line}")
+    _say("gates: " + (f"{len(wrong)} not met" if wrong else "met"))
+    return not wrong
 
 
 def _loads(names: Sequence[str], arguments: argparse.Namespace) -> list[Record]:

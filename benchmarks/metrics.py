@@ -180,8 +180,13 @@ _HUNDRED = tuple(
     for metric in _metrics(f"_{number}" if number else "", condition)
 )
 
+_THOUSAND = tuple(
+    metric for n in range(100) for metric in _metrics(f"_{n}", f"path LIKE '/shop/{n}/%'")
+)
+
 SETS = {
     "ten": MetricSet(_TEN, _COLUMNS),
     "nine": MetricSet(tuple(m for m in _TEN if m.name != "items"), _COLUMNS),
+    "thousand": MetricSet(_THOUSAND, (*_COLUMNS, "path")),
     "hundred": MetricSet(_HUNDRED, (*_COLUMNS, "country", "device")),
 }

@@ -136,7 +136,7 @@ def markdown(records: Iterable[Record]) -> str:
         "scenario", "scale", "subject", "seconds", "ratio", "cpu s", "cpu ratio", "process s",
         "peak MB", "MB read", "statements", "files", "commits", "answer",
     )  # fmt: skip
-    return _table(header, (row for record in records for row in _rows(record)))
+    return table(header, (row for record in records for row in _rows(record)))
 
 
 def _rows(record: Record) -> Iterator[Sequence[str]]:
@@ -189,7 +189,7 @@ def comparison(before: Iterable[Record], after: Iterable[Record]) -> str:
             ratios = (_ratio(b, a, key) for key in ("seconds", "cpu_seconds", "bytes_read"))
             seconds = (_number(side.get("seconds"), 2) for side in (a, b))
             rows.append((record["scenario"], record["scale"], name, *seconds, *ratios))
-    return _table(header, rows)
+    return table(header, rows)
 
 
 def _ratio(subject: Record, floor: Record, key: str) -> str:
@@ -201,6 +201,7 @@ def _number(value: float | None, digits: int, *, unit: float = 1) -> str:
     return "-" if value is None else f"{value / unit:,.{digits}f}"
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

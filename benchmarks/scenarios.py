@@ -261,7 +261,13 @@ def _again(
 
 
 def perform(
-    scenario: Scenario, subject: str, dataset: Dataset, limits: Limits, folder: Path
+    scenario: Scenario,
+    subject: str,
+    dataset: Dataset,
+    limits: Limits,
+    folder: Path,
+    *,
+    run: Callable[[Task], Ran] = run_process,
 ) -> Measured:
     """Return what the loads of ``scenario`` that count cost; results lie in ``answer.parquet``."""
     loads = list(loads_of(scenario, subject, dataset))
@@ -272,8 +278,8 @@ def perform(
     else:
         processes = [(replace(load, counts=load is loads[-1]),) for load in loads]
     for each in processes[:-1]:
-        run_process(_task(subject, folder, last_day, limits, each))
-    return measured_of(run_process(_task(subject, folder, last_day, limits, processes[-1])))
+        run(_task(subject, folder, last_day, limits, each))
+    return measured_of(run(_task(subject, folder, last_day, limits, processes[-1])))
 
 
 def _task(

@@ -103,13 +103,22 @@ def run_process(task: Task) -> Ran:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "task.json").write_text(task.to_json(), encoding="utf-8")
     command = [str(program.python), "-m", program.module, str(folder / "task.json")]
+    last_line, took = run_command(command)
+    return Ran(report=Report.from_json(last_line), process_seconds=took)
+
+
+def run_command(command: list[str]) -> tuple[str, float]:
+    """Return the last line that a fresh process prints, and how long it lived.
+
+    Raises:
+        SubjectFailedError: If it fails.
+    """
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
     began = time.perf_counter()
     done = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
     took = time.perf_counter() - began
-    if done.returncode != 0:
+    if done.returncode != 0 or not done.stdout:
         raise SubjectFailedError((done.stderr or done.stdout)[-2000:])
-    report = Report.from_json(done.stdout.splitlines()[-1])
-    return Ran(report=report, process_seconds=took)
+    return done.stdout.splitlines()[-1], took

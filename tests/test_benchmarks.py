@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pytest
 
-from benchmarks import datasets, duckdb_by_hand, ours, polling, report, scenarios
+from benchmarks import datasets, duckdb_by_hand, gates, ours, polling, report, scenarios
 from benchmarks.answers import wrong_rows
 from benchmarks.metrics import EXPERIMENT_ID, GROUPS, SETS
 from benchmarks.process import show, shown
@@ -291,6 +291,37 @@ def test_wrong_answers_and_failures_are_named() -> None:
     table = report.markdown([record])
     assert "| 3 wrong rows |" in table
     assert "| failed |" in table
+
+
+GATED = ("full_load", "one_more_day", "nothing_changed", "late_file", "new_metric")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", GATED)
+def test_a_load_costs_what_is_written_down(
+    name: str, dataset: datasets.Dataset, tmp_path: Path
+) -> None:
+    """Statements, files, bytes and commits; rewrite: python -m benchmarks run --scale XS --update."""
+    found = {name: gates.measure_here(name, dataset, tmp_path)}
+
+    baseline = gates.read_baseline("XS")
+    assert name in baseline["scenarios"]
+    assert gates.differences(found, baseline) == []
+
+
+def test_what_differs_from_a_baseline_is_named() -> None:
+    """Counts exactly; what was written to two in a hundred."""
+    known = {"statements": 8, "files_opened": 2, "commits": 9}
+    known |= {"bytes_read": 1000, "bytes_written": 5000}
+    baseline = {**gates.read_baseline("nowhere"), "scenarios": {"full_load": known}}
+
+    assert gates.differences({"full_load": known}, baseline) == []
+    assert gates.differences({"full_load": {**known, "bytes_written": 5090}}, baseline) == []
+    more = {**known, "statements": 9, "bytes_written": 5200}
+    assert gates.differences({"full_load": more, "one_more_day": more}, baseline) == [
+        "full_load: statements is 9, and was 8",
+        "full_load: bytes_written is 5,200, and was 5,000",
+    ]
 
 
 def test_a_missing_peer_is_named() -> None:
