@@ -48,7 +48,7 @@ check: $(VENV)/.with-lint $(VENV)/.with-test ## Lint, formatting, types and impo
 golden: $(VENV)/.with-test ## Rewrite the golden files; read the difference before you commit it
 	$(BIN)/python -m pytest tests/test_golden.py tests/test_templates.py --update-golden
 
-BENCHED := full_load one_more_day nothing_changed late_file new_metric planning
+BENCHED := full_load one_more_day nothing_changed late_file new_metric
 
 .PHONY: bench
 bench: $(VENV)/.package ## Measure the scenarios of loads at scale S, and check the gates (benchmarks/README.md)

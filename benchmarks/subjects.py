@@ -29,7 +29,6 @@ class Program:
         module: What ``python -m`` runs.
         environment: Name of the environment below ``.bench-venv``; None for this one.
         needs: What must be importable there.
-        tool: A program that must be installed beside it.
     """
 
     module: str
@@ -73,10 +72,6 @@ PROGRAMS = {
     "polars_by_hand": _general("polars_by_hand", "polars"),
     "dbt_duckdb_delete_insert": _general("dbt_duckdb", "dbt.adapters.duckdb", "dbt.cli.main"),
     "dbt_duckdb_merge": _general("dbt_duckdb", "dbt.adapters.duckdb", "dbt.cli.main"),
-    "sqlmesh": Program(
-        module="benchmarks.peers.sqlmesh_project", environment="sqlmesh", needs=("sqlmesh",)
-    ),
-    "pyspark": _general("pyspark_by_hand", "pyspark"),
 }
 
 

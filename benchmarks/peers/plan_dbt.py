@@ -45,6 +45,7 @@ def write_project(folder: Path) -> None:
             {
                 "name": "events",
                 "model": "ref('events')",
+                "primary_entity": "event",
                 "defaults": {"agg_time_dimension": "ts"},
                 "entities": [{"name": "unit", "type": "foreign", "expr": "user_id"}],
                 "dimensions": [
