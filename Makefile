@@ -48,9 +48,21 @@ check: $(VENV)/.with-lint $(VENV)/.with-test ## Lint, formatting, types and impo
 golden: $(VENV)/.with-test ## Rewrite the golden files; read the difference before you commit it
 	$(BIN)/python -m pytest tests/test_golden.py tests/test_templates.py --update-golden
 
+BENCHED := full_load one_more_day nothing_changed late_file new_metric
+
 .PHONY: bench
-bench: $(VENV)/.package ## Measure every scenario against SQL by hand (benchmarks/README.md)
-	$(BIN)/python -m benchmarks run
+bench: $(VENV)/.package ## Measure the scenarios of loads at scale S, and check the gates (benchmarks/README.md)
+	$(BIN)/python -m benchmarks run $(BENCHED) --scale S --gates
+
+PEERS := $(notdir $(basename $(wildcard benchmarks/peers/*.txt)))
+
+.PHONY: bench-peers
+bench-peers: $(PEERS:%=.bench-venv/%/.installed) ## Install what the benchmarks measure against, apart from .venv
+
+.bench-venv/%/.installed: benchmarks/peers/%.txt | $(VENV)/.package
+	$(BIN)/python -m venv .bench-venv/$*
+	.bench-venv/$*/bin/python -m pip --disable-pip-version-check --quiet install --requirement $<
+	@touch $@
 
 .PHONY: build
 build: $(VENV)/.with-test ## Build the source distribution and the wheel into ./dist

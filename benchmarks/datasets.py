@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
 import pyarrow.parquet as pq
+
+from benchmarks.metrics import START
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,9 +20,7 @@ VERSION = "1"
 """Part of the cache folder's name; raise it with every change of the rows."""
 
 SEED = 123
-EXPERIMENT_ID = "123"
-START = date(2026, 1, 1)
-GROUPS = ("control", "test")
+FIRST_DAY = date.fromisoformat(START)
 TABLES = ("exposures", "events")
 ROOT = Path(__file__).parent / "data"
 
@@ -45,6 +45,11 @@ SCALES = {
         Scale(name="L", events=200_000_000, exposures=13_300_000, units=5_000_000, days=28),
     )
 }
+
+
+def over_days(scale: Scale, days: int) -> Scale:
+    """Return a scale with the same rows spread over another number of days."""
+    return replace(scale, name=f"{scale.name}-{days}days", days=days)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +78,7 @@ class Dataset:
     @property
     def days(self) -> tuple[date, ...]:
         """Every day that has data, in order; the experiment lasts from the first to the last."""
-        return tuple(START + timedelta(days=index) for index in range(self.scale.days))
+        return tuple(FIRST_DAY + timedelta(days=index) for index in range(self.scale.days))
 
 
 def ensure(scale: Scale, *, root: Path = ROOT) -> Dataset:
@@ -87,18 +92,41 @@ def ensure(scale: Scale, *, root: Path = ROOT) -> Dataset:
     return Dataset(scale, Sources(target))
 
 
-def link(dataset: Dataset, target: Path, days: Iterable[date]) -> Sources:
-    """Return sources at ``target`` that show ``days`` of the dataset, beside those already there."""
-    shown = Sources(target)
-    for table in TABLES:
-        for day in days:
-            folder = shown.folder(table, day)
-            folder.mkdir(parents=True, exist_ok=True)
-            for file in dataset.sources.files(table, [day]):
-                link = folder / Path(file).name
-                if not link.exists():
-                    link.symlink_to(file)
-    return shown
+def ensure_split(dataset: Dataset) -> Dataset:
+    """Return the same rows with about 0.1 % of every day but the last in a file ``late-0`` of their own."""
+    target = dataset.sources.path.with_name(f"{dataset.sources.path.name}-split")
+    if not target.exists():
+        partial = target.with_suffix(".partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        with duckdb.connect() as connection:
+            for table in TABLES:
+                for day in dataset.days:
+                    _split_day(connection, dataset, table, day, Sources(partial))
+        partial.rename(target)
+    return Dataset(dataset.scale, Sources(target))
+
+
+def _split_day(
+    connection: duckdb.DuckDBPyConnection, dataset: Dataset, table: str, day: date, to: Sources
+) -> None:
+    [file] = dataset.sources.files(table, [day])
+    folder = to.folder(table, day)
+    folder.mkdir(parents=True)
+    if day == dataset.days[-1]:
+        shutil.copyfile(file, folder / "part-0.parquet")
+        return
+    every = min(1000, pq.read_metadata(file).num_rows // 2)
+    for name, condition in (("part-0", "<>"), ("late-0", "=")):
+        connection.execute(
+            f"""
+            COPY (
+                SELECT * EXCLUDE (file_row_number)
+                FROM read_parquet('{file}', hive_partitioning = false, file_row_number = true)
+                WHERE file_row_number % {every} {condition} {every // 2}
+                ORDER BY file_row_number
+            ) TO '{folder / name}.parquet' (FORMAT parquet, COMPRESSION zstd)
+            """
+        )
 
 
 def column_bytes(files: Iterable[str], columns: Iterable[str]) -> int:

@@ -9,32 +9,26 @@ Iceberg, nothing about late rows: loading further days expects that older ones s
 from __future__ import annotations
 
 import resource
+import shutil
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
 
-from benchmarks.datasets import EXPERIMENT_ID, GROUPS, START, column_bytes
+from benchmarks.metrics import EVENTS, EXPERIMENT_ID, EXPOSURE_COLUMNS, GROUPS, SETS, START
+from benchmarks.process import Cost, Read, serve, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import date
-    from pathlib import Path
+    from collections.abc import Mapping, Sequence
 
-    from benchmarks.datasets import Sources
+    from benchmarks.metrics import MetricSet
+    from benchmarks.process import Load, Task
 
-AGGREGATES = ("visits", "carts", "purchases", "revenue", "orders", "items")
-"""The columns of ``unit_day_metrics``; ``orders`` is the denominator of ``order_value``."""
-
-PRODUCTS = (("revenue", "orders"), ("revenue", "visits"), ("carts", "visits"))
-"""Numerator and denominator of each mean and ratio metric."""
-
-COUNTED_ONCE = ("visits", "purchases")
-"""The aggregates of the unit counts: 1 per unit that has any."""
-
-EXPOSURE_COLUMNS = ("user_id", "experiment_id", "group_id", "exposed_at")
-EVENT_COLUMNS = ("user_id", "event_name", "ts", "amount_cents", "quantity")
+ANEW = "recompute"
+"""Part of the name of a subject that does every load from nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,20 +38,6 @@ class Step:
     name: str
     seconds: float
     cpu_seconds: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Load:
-    """What one load did; the fields that every subject reports carry the same names."""
-
-    steps: tuple[Step, ...]
-    files_opened: int
-    bytes_read: int
-
-    @property
-    def statements(self) -> int:
-        """How many SQL statements ran."""
-        return len(self.steps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,34 +56,45 @@ class Session:
         )
 
 
-def load(
-    sources: Sources, out: Path, *, days: tuple[date, ...], settings: Mapping[str, str]
-) -> Load:
+def load_days(
+    sources: Mapping[str, Sequence[str]],
+    out: Path,
+    *,
+    days: tuple[date, ...],
+    settings: Mapping[str, str],
+    metrics: MetricSet = SETS["ten"],
+) -> Cost:
     """Load ``days`` and write every table below ``out``; the days before them lie there already.
 
     Args:
-        sources: Where exposures and events lie.
+        sources: The files of ``exposures`` and ``events`` of these days.
         out: Folder of the tables.
         days: Consecutive days; from the first day of the experiment on, it is a full load.
         settings: DuckDB settings.
+        metrics: What to compute.
     """
     out.mkdir(parents=True, exist_ok=True)
-    exposures, events = sources.files("exposures", days), sources.files("events", days)
+    exposures, events = list(sources["exposures"]), list(sources["events"])
     with duckdb.connect() as connection:
         connection.execute("SET preserve_insertion_order = false")
         for name, value in {"temp_directory": str(out / "spill"), **settings}.items():
             connection.execute(f"SET {name} = '{value}'")
         session = Session(connection)
         _exposures(session, exposures, out, days)
-        _unit_day_metrics(session, events, out, days)
-        if days[0] == START:
-            _moments_of_all_days(session)
+        _unit_day_metrics(session, events, out, days, metrics)
+        if str(days[0]) == START:
+            _moments_of_all_days(session, metrics)
         else:
-            _moments_of_last_day(session, out, days[-1])
-        _results(session, out / f"results/{days[-1]}.parquet", days)
-    size = column_bytes(exposures, EXPOSURE_COLUMNS) + column_bytes(events, EVENT_COLUMNS)
-    steps = tuple(session.steps)
-    return Load(steps=steps, files_opened=len(exposures) + len(events), bytes_read=size)
+            _moments_of_last_day(session, out, days[-1], metrics)
+        _results(session, out / f"results/{days[-1]}.parquet", days, metrics)
+    return Cost(
+        statements=len(session.steps),
+        reads=(
+            Read(files=tuple(exposures), columns=EXPOSURE_COLUMNS),
+            Read(files=tuple(events), columns=metrics.columns),
+        ),
+        steps=tuple(asdict(step) for step in session.steps),
+    )
 
 
 def _exposures(session: Session, files: list[str], out: Path, days: tuple[date, ...]) -> None:
@@ -111,7 +102,7 @@ def _exposures(session: Session, files: list[str], out: Path, days: tuple[date, 
     session.run("unit_day_exposures", _UNIT_DAY_EXPOSURES.format(files=files, bounds=bounds))
     session.run("unit_day_exposures: write", _partitioned("unit_day_exposures", out))
     known = "unit_day_exposures"
-    if days[0] != START:
+    if str(days[0]) != START:
         known = f"read_parquet('{out}/unit_day_exposures/*/*.parquet', hive_partitioning = true)"
     session.run("first_exposures", _FIRST_EXPOSURES.format(unit_day_exposures=known))
     session.run("first_exposures: write", _copy("first_exposures", out / "first_exposures.parquet"))
@@ -121,10 +112,13 @@ def _exposures(session: Session, files: list[str], out: Path, days: tuple[date, 
 
 
 def _unit_day_metrics(
-    session: Session, files: list[str], out: Path, days: tuple[date, ...]
+    session: Session, files: list[str], out: Path, days: tuple[date, ...], metrics: MetricSet
 ) -> None:
     bounds = f">= '{days[0]}' AND e.ts < DATE '{days[-1]}' + INTERVAL 1 DAY"
-    session.run("unit_day_metrics", _UNIT_DAY_METRICS.format(files=files, bounds=bounds))
+    columns = ",\n    ".join(f"{each.sql} AS {each.name}" for each in metrics.aggregates)
+    session.run(
+        "unit_day_metrics", _UNIT_DAY_METRICS.format(files=files, bounds=bounds, columns=columns)
+    )
     session.run("unit_day_metrics: write", _partitioned("unit_day_metrics", out))
 
 
@@ -218,33 +212,29 @@ SELECT
 FROM daily
 """
 
-_UNIT_DAY_METRICS = """
+_UNIT_DAY_METRICS = f"""
 CREATE TEMP TABLE unit_day_metrics AS
 SELECT
     f.unit_id,
     e.ds,
-    count(*) FILTER (WHERE event_name = 'visit') AS visits,
-    count(*) FILTER (WHERE event_name = 'add_to_cart') AS carts,
-    count(*) FILTER (WHERE event_name = 'purchase') AS purchases,
-    sum(amount_cents / 100.0) FILTER (WHERE event_name = 'purchase') AS revenue,
-    count(amount_cents) FILTER (WHERE event_name = 'purchase') AS orders,
-    CAST(sum(quantity) FILTER (WHERE event_name = 'purchase') AS BIGINT) AS items
-FROM read_parquet({files}, hive_partitioning = true) AS e
+    {{columns}}
+FROM read_parquet({{files}}, hive_partitioning = true) AS e
 JOIN first_exposures AS f ON e.user_id = f.unit_id AND e.ts >= f.first_exposure
-WHERE e.event_name IN ('visit', 'add_to_cart', 'purchase') AND e.ts {bounds}
+WHERE e.event_name IN {EVENTS} AND e.ts {{bounds}}
 GROUP BY f.unit_id, e.ds
 """
 
 
-def _moments_of_all_days(session: Session) -> None:
+def _moments_of_all_days(session: Session, metrics: MetricSet) -> None:
     """Sum, day by day, by how much each unit moves its group's totals, squares and products.
 
     A unit that meets its second group moves them by all it had, once, on that day.
     """
-    values = ", ".join(f"CAST(coalesce(m.{x}, 0) AS DOUBLE) AS {x}" for x in AGGREGATES)
-    zeros = ", ".join(f"0.0::DOUBLE AS {x}" for x in AGGREGATES)
-    befores = ", ".join(f"sum({x}) OVER unit_days - {x} AS {x}_before" for x in AGGREGATES)
-    nows = ", ".join(f"IF(gone, 0, {x}_before + {x}) AS {x}_now" for x in AGGREGATES)
+    names = [each.name for each in metrics.aggregates]
+    values = ", ".join(f"CAST(coalesce(m.{x}, 0) AS DOUBLE) AS {x}" for x in names)
+    zeros = ", ".join(f"0.0::DOUBLE AS {x}" for x in names)
+    befores = ", ".join(f"sum({x}) OVER unit_days - {x} AS {x}_before" for x in names)
+    nows = ", ".join(f"IF(gone, 0, {x}_before + {x}) AS {x}_now" for x in names)
     session.run(
         "moves",
         f"""
@@ -263,13 +253,15 @@ def _moments_of_all_days(session: Session) -> None:
             SELECT *, {befores} FROM counted WINDOW unit_days AS (PARTITION BY unit_id ORDER BY ds)
         ),
         running AS (SELECT *, {nows} FROM earlier)
-        SELECT ds, group_id, {_sums("{}")}, {_moves()}
+        SELECT ds, group_id, {_sums(metrics, "{}")}, {_moves(metrics)}
         FROM running
         GROUP BY ds, group_id
         """,
     )
-    dailies = ", ".join(f"coalesce({name}, 0) AS {name}" for name in MOMENTS)
-    totals = ", ".join(f"coalesce(sum(moved_{name}) OVER days, 0) AS {name}" for name in MOMENTS)
+    dailies = ", ".join(f"coalesce({name}, 0) AS {name}" for name in metrics.moments)
+    totals = ", ".join(
+        f"coalesce(sum(moved_{name}) OVER days, 0) AS {name}" for name in metrics.moments
+    )
     session.run(
         "moments",
         f"""
@@ -284,10 +276,11 @@ def _moments_of_all_days(session: Session) -> None:
     )
 
 
-def _moments_of_last_day(session: Session, out: Path, day: date) -> None:
+def _moments_of_last_day(session: Session, out: Path, day: date, metrics: MetricSet) -> None:
     """Sum the totals of the units that count on ``day``, over all days and over that day alone."""
+    names = [each.name for each in metrics.aggregates]
     history = f"read_parquet('{out}/unit_day_metrics/*/*.parquet', hive_partitioning = true)"
-    totals = ", ".join(f"CAST(coalesce(sum(m.{x}), 0) AS DOUBLE) AS {x}" for x in AGGREGATES)
+    totals = ", ".join(f"CAST(coalesce(sum(m.{x}), 0) AS DOUBLE) AS {x}" for x in names)
     rollups = " UNION ALL ".join(
         f"""
         SELECT '{rollup}' AS rollup, f.unit_id, f.group_id, {totals}
@@ -297,13 +290,13 @@ def _moments_of_last_day(session: Session, out: Path, day: date) -> None:
         """
         for rollup, source in (("cumulative", history), ("daily", "unit_day_metrics"))
     )
-    sums = ", ".join(f"coalesce({name}, 0) AS {name}" for name in MOMENTS)
+    sums = ", ".join(f"coalesce({name}, 0) AS {name}" for name in metrics.moments)
     session.run(
         "moments",
         f"""
         CREATE TEMP TABLE moments AS
         WITH totals AS ({rollups}),
-        summed AS (SELECT rollup, group_id, {_sums("{}")} FROM totals GROUP BY rollup, group_id)
+        summed AS (SELECT rollup, group_id, {_sums(metrics, "{}")} FROM totals GROUP BY rollup, group_id)
         SELECT r.rollup, s.ds, s.group_id, s.cumulative_exposures AS units, {sums}
         FROM exposures_summary AS s
         CROSS JOIN (SELECT unnest(['daily', 'cumulative']) AS rollup) AS r
@@ -313,50 +306,35 @@ def _moments_of_last_day(session: Session, out: Path, day: date) -> None:
     )
 
 
-def _expressions(pattern: str) -> dict[str, str]:
+def _expressions(metrics: MetricSet, pattern: str) -> dict[str, str]:
     """Return what is summed up over units, by name, of the columns that ``pattern`` makes."""
-    column = {name: pattern.format(name) for name in AGGREGATES}
-    found = dict(column)
-    found |= {f"{x}_squares": f"{column[x]} * {column[x]}" for x in AGGREGATES}
-    found |= {f"{x}_{y}": f"{column[x]} * {column[y]}" for x, y in PRODUCTS}
-    return found | {f"{x}_units": f"CAST({column[x]} > 0 AS DOUBLE)" for x in COUNTED_ONCE}
+    found = {}
+    for name, (one, other) in metrics.moments.items():
+        column = pattern.format(one)
+        if other is None:
+            found[name] = column
+        elif other == "> 0":
+            found[name] = f"CAST({column} > 0 AS DOUBLE)"
+        else:
+            found[name] = f"{column} * {pattern.format(other)}"
+    return found
 
 
-MOMENTS = tuple(_expressions("{}"))
+def _sums(metrics: MetricSet, pattern: str) -> str:
+    found = _expressions(metrics, pattern)
+    return ", ".join(f"sum({text}) AS {name}" for name, text in found.items())
 
 
-def _sums(pattern: str) -> str:
-    return ", ".join(f"sum({text}) AS {name}" for name, text in _expressions(pattern).items())
+def _moves(metrics: MetricSet) -> str:
+    before, now = _expressions(metrics, "{}_before"), _expressions(metrics, "{}_now")
+    return ", ".join(
+        f"sum({now[name]} - {before[name]}) AS moved_{name}" for name in metrics.moments
+    )
 
 
-def _moves() -> str:
-    before, now = _expressions("{}_before"), _expressions("{}_now")
-    return ", ".join(f"sum({now[name]} - {before[name]}) AS moved_{name}" for name in MOMENTS)
-
-
-# metric, total, total_squares, and where there is a denominator: its total, squares, product
-METRICS = (
-    ("visits", "visits", "visits_squares", None),
-    ("add_to_carts", "carts", "carts_squares", None),
-    ("purchases", "purchases", "purchases_squares", None),
-    ("revenue", "revenue", "revenue_squares", None),
-    ("items", "items", "items_squares", None),
-    ("order_value", "revenue", "revenue_squares", ("orders", "orders_squares", "revenue_orders")),
-    ("visitors", "visits_units", "visits_units", None),
-    ("purchasers", "purchases_units", "purchases_units", None),
-    (
-        "revenue_per_visit",
-        "revenue",
-        "revenue_squares",
-        ("visits", "visits_squares", "revenue_visits"),
-    ),
-    ("carts_per_visit", "carts", "carts_squares", ("visits", "visits_squares", "carts_visits")),
-)
-
-
-def _results(session: Session, target: Path, days: tuple[date, ...]) -> None:
+def _results(session: Session, target: Path, days: tuple[date, ...], metrics: MetricSet) -> None:
     target.parent.mkdir(exist_ok=True)
-    rows = ", ".join(_metric_row(*metric) for metric in METRICS)
+    rows = ", ".join(_metric_row(*metric) for metric in metrics.rows())
     session.run(
         "results",
         f"""
@@ -404,3 +382,30 @@ def _metric_row(
 def _cpu() -> float:
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime
+
+
+def _load(task: Task, load: Load) -> Cost:
+    """Do one load; old days that changed, and other metrics, mean that everything is done again."""
+    anew = load.is_full or load.old_days_changed or not load.new_days or ANEW in task.subject
+    days = load.days if anew else load.new_days
+    tables = ("exposures", "events")
+    sources = {table: shown(task.sources, table, days) for table in tables}
+    out = Path(task.folder) / "tables"
+    if anew:
+        shutil.rmtree(out, ignore_errors=True)
+    return load_days(
+        sources,
+        out,
+        days=tuple(date.fromisoformat(day) for day in days),
+        settings=task.limits,
+        metrics=SETS[load.metrics],
+    )
+
+
+def _answer(task: Task) -> None:
+    results = duckdb.read_parquet(f"{task.folder}/tables/results/*.parquet")
+    results.write_parquet(str(task.answer))
+
+
+if __name__ == "__main__":
+    serve(_load, _answer, {"duckdb": duckdb.__version__})

@@ -19,7 +19,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.scenarios import OURS
+from benchmarks.report import surroundings
+from benchmarks.subjects import OURS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -185,7 +186,13 @@ def measure(scale: str) -> list[Record]:
 
 
 def _record(how: str, scale: str, subjects: Record) -> Record:
-    return {"scenario": NAME, "how": how, "scale": scale, "subjects": subjects}
+    return {
+        "scenario": NAME,
+        "how": how,
+        "scale": scale,
+        "subjects": subjects,
+        **surroundings(),
+    }
 
 
 def _measure(url: str, subject: str, seconds: Sequence[float], threads: int) -> Record:
@@ -200,7 +207,10 @@ def _measure(url: str, subject: str, seconds: Sequence[float], threads: int) -> 
     added = [moment - ended[query_id] for query_id, moment in ends.items()]
     calls = account.ask("counts")[POLLS[subject]] - before
     return {
+        "seconds": round(took, 3),
+        "bytes_read": 0,
         "statements": len(added),
+        "files_opened": 0,
         "added_seconds": round(statistics.median(added), 3),
         "most_added_seconds": round(max(added), 3),
         "polls": calls,

@@ -6,13 +6,14 @@ import json
 import platform
 from dataclasses import asdict
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.scenarios import BY_HAND, OURS
+from benchmarks.process import default_threads
+from benchmarks.subjects import BY_HAND, OURS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
 
     from benchmarks.scenarios import Limits, Outcome, Scenario
 
@@ -22,22 +23,44 @@ Record = dict[str, Any]
 """One scenario at one scale: ``scenario``, ``scale``, ``subjects`` and how it was measured."""
 
 
+CONTRACT = ("seconds", "bytes_read", "statements", "files_opened", "equal")
+"""What other programs read of every subject; null where it did not take part."""
+
+
 def record(scenario: Scenario, scale: str, outcomes: Iterable[Outcome], limits: Limits) -> Record:
     """Return what is kept of a scenario; ``seconds`` and the rest are those of the best repeat."""
     subjects = {outcome.subject: _subject(outcome) for outcome in outcomes}
     return {
         "scenario": scenario.name,
         "scale": scale,
-        "subjects": subjects | {name: {"skipped": why} for name, why in scenario.skipped},
+        "subjects": subjects | {name: skipped(why) for name, why in scenario.skipped},
         "limits": asdict(limits),
-        "versions": versions(),
-        "machine": {"system": platform.platform(), "processor": _processor()},
+        **surroundings(),
     }
 
 
+def surroundings() -> Record:
+    """Return the versions and the machine."""
+    return {
+        "versions": versions(),
+        "machine": {
+            "system": platform.platform(),
+            "processor": _processor(),
+            "processors": default_threads(),
+        },
+    }
+
+
+def skipped(why: str) -> Record:
+    """Return what is kept of a subject that did not take part."""
+    return {**dict.fromkeys(CONTRACT), "skipped": why}
+
+
 def _subject(outcome: Outcome) -> Record:
+    if outcome.skipped is not None:
+        return skipped(outcome.skipped)
     if outcome.failure is not None or not outcome.runs:
-        return {"failed": outcome.failure, "equal": False}
+        return {**dict.fromkeys(CONTRACT), "failed": outcome.failure, "equal": False}
     best = outcome.best
     return {
         "seconds": round(best.seconds, 3),
@@ -47,10 +70,15 @@ def _subject(outcome: Outcome) -> Record:
         "equal": outcome.wrong_rows == 0,
         "wrong_rows": outcome.wrong_rows,
         "cpu_seconds": round(best.cpu_seconds, 3),
+        "process_seconds": round(best.process_seconds, 3),
         "peak_mb": round(best.peak_mb),
+        "bytes_written": best.bytes_written,
+        "commits": best.commits,
         "all_seconds": [round(run.seconds, 3) for run in outcome.runs],
         "all_cpu_seconds": [round(run.cpu_seconds, 3) for run in outcome.runs],
+        "each_seconds": list(best.each_seconds),
         "steps": list(best.steps),
+        "versions": dict(best.versions),
     }
 
 
@@ -66,13 +94,28 @@ def versions() -> dict[str, str]:
 
 
 def _processor() -> str:
+    """Return the name of the processor, as well as it can be told."""
+    told = Path("/proc/cpuinfo")
+    if told.exists():
+        for line in told.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
 
 
 def succeeded(records: Iterable[Record]) -> bool:
-    """Whether every subject that took part ended with the right answer."""
-    subjects = (subject for record in records for subject in record["subjects"].values())
-    return all(subject.get("equal", True) for subject in subjects)
+    """Whether this library, and the SQL that it is compared with, ended with the right answer.
+
+    A peer that answers wrong is part of what is reported.
+    """
+    subjects = (
+        (name, subject) for record in records for name, subject in record["subjects"].items()
+    )
+    return all(
+        subject.get("equal") is not False
+        for name, subject in subjects
+        if name.startswith((OURS, BY_HAND))
+    )
 
 
 def write_lines(records: Iterable[Record], path: Path) -> None:
@@ -90,14 +133,14 @@ def read_lines(path: Path) -> list[Record]:
 def markdown(records: Iterable[Record]) -> str:
     """Return one row per scenario and subject; ratios are to the SQL by hand of the same run."""
     header = (
-        "scenario", "scale", "subject", "seconds", "ratio", "cpu s", "cpu ratio",
-        "peak MB", "MB read", "statements", "files", "answer",
+        "scenario", "scale", "subject", "seconds", "ratio", "cpu s", "cpu ratio", "process s",
+        "peak MB", "MB read", "statements", "files", "commits", "answer",
     )  # fmt: skip
-    return _table(header, (row for record in records for row in _rows(record)))
+    return table(header, (row for record in records for row in _rows(record)))
 
 
 def _rows(record: Record) -> Iterator[Sequence[str]]:
-    floor = record["subjects"].get(BY_HAND, {})
+    floor = record["subjects"].get(BY_HAND) or record["subjects"].get(f"{BY_HAND}_recompute", {})
     for name, subject in record["subjects"].items():
         yield (
             record["scenario"],
@@ -107,10 +150,12 @@ def _rows(record: Record) -> Iterator[Sequence[str]]:
             _ratio(subject, floor, "seconds"),
             _number(subject.get("cpu_seconds"), 2),
             _ratio(subject, floor, "cpu_seconds"),
+            _number(subject.get("process_seconds"), 2),
             _number(subject.get("peak_mb"), 0),
             _number(subject.get("bytes_read"), 1, unit=1e6),
             _number(subject.get("statements"), 0),
             _number(subject.get("files_opened"), 0),
+            _number(subject.get("commits"), 0),
             _answer(subject),
         )
 
@@ -139,12 +184,12 @@ def comparison(before: Iterable[Record], after: Iterable[Record]) -> str:
     rows = []
     for record in after:
         known = earlier.get((record["scenario"], record["scale"]), {})
-        for name in sorted(record["subjects"].keys() & known.keys(), key=(OURS, BY_HAND).index):
+        for name in sorted(record["subjects"].keys() & known.keys(), key=list(known).index):
             a, b = known[name], record["subjects"][name]
             ratios = (_ratio(b, a, key) for key in ("seconds", "cpu_seconds", "bytes_read"))
             seconds = (_number(side.get("seconds"), 2) for side in (a, b))
             rows.append((record["scenario"], record["scale"], name, *seconds, *ratios))
-    return _table(header, rows)
+    return table(header, rows)
 
 
 def _ratio(subject: Record, floor: Record, key: str) -> str:
@@ -156,6 +201,7 @@ def _number(value: float | None, digits: int, *, unit: float = 1) -> str:
     return "-" if value is None else f"{value / unit:,.{digits}f}"
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,60 +1,153 @@
-"""What is measured: each scenario is a row of loads, and the last of them is the one that counts."""
+"""What is measured: each scenario is a row of loads, of which some count."""
 
 from __future__ import annotations
 
-import importlib
-import json
-import os
-import resource
 import shutil
-import subprocess
-import sys
 import tempfile
-import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import duckdb
-import pyarrow.parquet as pq
-
-from benchmarks import datasets, duckdb_by_hand
+from benchmarks import datasets
+from benchmarks.answers import wrong_rows
+from benchmarks.process import Load, Task
+from benchmarks.subjects import BY_HAND, OURS, PROGRAMS, SubjectFailedError, run_process
 
 if TYPE_CHECKING:
-    from datetime import date
+    from collections.abc import Callable, Iterator, Sequence
 
-OURS = "statsig_staging"
-BY_HAND = "duckdb_by_hand"
+    from benchmarks.datasets import Dataset
+    from benchmarks.subjects import Ran
+
 RUNS = Path(__file__).parent / "runs"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """A load, by what exists when it runs.
+
+    Attributes:
+        days: How many days exist.
+        late: How many of the first days have their late file by now; None where the data has none.
+        without: The day whose late file of events has not come, by index.
+        metrics: The metrics asked for.
+    """
+
+    days: int
+    late: int | None = None
+    without: int | None = None
+    metrics: str = "ten"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """A row of loads, each in its own process.
+    """A row of loads, and who does them.
 
     Attributes:
         name: What it is called on the command line.
-        hidden_days: Per load, how many of the last days of data do not exist yet.
+        about: What it is, for people.
+        moments: The loads, of so many days.
         subjects: Who takes part.
         skipped: Who does not, and why.
+        one_process: Whether all loads happen in one process; else each has its own, and the last counts.
+        days: How many days the rows are spread over, where it is not the scale's own number.
     """
 
     name: str
-    hidden_days: tuple[int, ...]
+    about: str
+    moments: Callable[[int], tuple[Moment, ...]]
     subjects: tuple[str, ...] = (OURS, BY_HAND)
     skipped: tuple[tuple[str, str], ...] = ()
+    one_process: bool = False
+    days: int | None = None
+
+    def moments_of(self, subject: str, days: int) -> tuple[Moment, ...]:
+        """Return the loads of a subject; the yardstick of a row of loads is one full load."""
+        moments = self.moments(days)
+        return moments[-1:] if subject == f"{OURS}_full_load" else moments
+
+
+_INCREMENTAL = ("dbt_duckdb_delete_insert", "dbt_duckdb_merge")
+_PEERS = ("polars_by_hand", *_INCREMENTAL)
+_DAILY = (OURS, f"{OURS}_full_load", BY_HAND, f"{BY_HAND}_recompute")
+
+
+_NOT_YET = tuple((name, "it has no program here yet") for name in ("sqlmesh", "pyspark"))
+
+
+def _middle(days: int) -> int:
+    return days // 2
 
 
 SCENARIOS = {
     scenario.name: scenario
     for scenario in (
-        Scenario(name="full_load", hidden_days=(0,)),
-        Scenario(name="one_more_day", hidden_days=(1, 0)),
+        Scenario(
+            name="full_load",
+            about="everything, from nothing",
+            moments=lambda days: (Moment(days=days),),
+            subjects=(OURS, BY_HAND, *_PEERS),
+            skipped=_NOT_YET,
+        ),
+        Scenario(
+            name="one_more_day",
+            about="all days but the last are loaded; then the last day's files appear",
+            moments=lambda days: (Moment(days=days - 1), Moment(days=days)),
+            subjects=(OURS, BY_HAND, *_PEERS),
+            skipped=_NOT_YET,
+        ),
         Scenario(
             name="nothing_changed",
-            hidden_days=(0, 0),
+            about="everything is loaded; then there is nothing to do",
+            moments=lambda days: (Moment(days=days), Moment(days=days)),
             subjects=(OURS,),
             skipped=((BY_HAND, "it keeps no state, so it cannot tell"),),
+        ),
+        Scenario(
+            name="late_file",
+            about="everything is loaded; then a file with 0.1 % more of a day's events appears, "
+            "in the middle",
+            moments=lambda days: (
+                Moment(days=days, late=days, without=_middle(days)),
+                Moment(days=days, late=days),
+            ),
+            subjects=(OURS, BY_HAND, *_INCREMENTAL),
+            skipped=_NOT_YET,
+        ),
+        Scenario(
+            name="new_metric",
+            about="nine metrics are loaded; then a tenth is asked for",
+            moments=lambda days: (Moment(days=days, metrics="nine"), Moment(days=days)),
+        ),
+        Scenario(
+            name="hundred_metrics",
+            about="a full load of 100 metrics",
+            moments=lambda days: (Moment(days=days, metrics="hundred"),),
+            subjects=(OURS, BY_HAND, "polars_by_hand"),
+        ),
+        Scenario(
+            name="daily_loads",
+            about="every day is loaded when it is over, in one process",
+            moments=lambda days: tuple(Moment(days=day) for day in range(1, days + 1)),
+            subjects=_DAILY,
+            one_process=True,
+        ),
+        Scenario(
+            name="daily_loads_late",
+            about="the same, and 0.1 % of exposures and events come one load late",
+            moments=lambda days: tuple(
+                Moment(days=day, late=day - 1) for day in range(1, days + 1)
+            ),
+            subjects=(OURS, f"{OURS}_full_load", f"{BY_HAND}_recompute"),
+            one_process=True,
+        ),
+        Scenario(
+            name="loads_in_a_row",
+            about="300 daily loads in one process, of the same rows over 300 days",
+            moments=lambda days: tuple(Moment(days=day) for day in range(1, days + 1)),
+            subjects=(OURS, BY_HAND),
+            one_process=True,
+            days=300,
         ),
     )
 }
@@ -74,29 +167,21 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
-    """One load by one subject: what a fresh process is asked to do."""
-
-    subject: str
-    scale: str
-    first: int
-    hidden: int
-    folder: str
-    data: str
-    limits: dict[str, str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """What one load cost."""
+    """What the loads that count cost together; None where a subject cannot tell."""
 
     seconds: float
     cpu_seconds: float
+    process_seconds: float
     peak_mb: float
     bytes_read: int
     statements: int
     files_opened: int
+    bytes_written: int | None = None
+    commits: int | None = None
+    each_seconds: tuple[float, ...] = ()
     steps: tuple[dict[str, Any], ...] = ()
+    versions: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,12 +193,14 @@ class Outcome:
         runs: What each repeat cost.
         wrong_rows: Rows of ``results`` that differ from a full load by hand, over all repeats.
         failure: The end of the error output of a subject that failed.
+        skipped: Why it did not take part.
     """
 
     subject: str
-    runs: tuple[Measured, ...]
-    wrong_rows: int
+    runs: tuple[Measured, ...] = ()
+    wrong_rows: int = 0
     failure: str | None = None
+    skipped: str | None = None
 
     @property
     def best(self) -> Measured:
@@ -121,294 +208,173 @@ class Outcome:
         return min(self.runs, key=lambda run: run.seconds)
 
 
-class SubjectFailedError(Exception):
-    """The process of a subject ended with an error."""
-
-
 def run_scenario(
-    scenario: Scenario, dataset: datasets.Dataset, limits: Limits, *, repeat: int = 1
+    scenario: Scenario,
+    scale: datasets.Scale,
+    limits: Limits,
+    *,
+    repeat: int = 1,
+    root: Path = datasets.ROOT,
 ) -> tuple[Outcome, ...]:
     """Measure every subject, taking turns, and compare every answer with a full load by hand."""
+    scale = scale if scenario.days is None else datasets.over_days(scale, scenario.days)
+    dataset = datasets.ensure(scale, root=root)
+    reasons = {name: PROGRAMS[name].missing() for name in scenario.subjects}
+    missing = {name: why for name, why in reasons.items() if why is not None}
+    outcomes = {
+        name: Outcome(subject=name, skipped=missing.get(name)) for name in scenario.subjects
+    }
     RUNS.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=RUNS, prefix=f"{scenario.name}-") as name:
-        folder = Path(name)
-        _perform(SCENARIOS["full_load"], BY_HAND, dataset, limits, folder / "reference")
-        reference = folder / "reference" / "answer.parquet"
-        measured: dict[str, list[Measured]] = {subject: [] for subject in scenario.subjects}
-        wrong = dict.fromkeys(scenario.subjects, 0)
-        failures: dict[str, str] = {}
+    with tempfile.TemporaryDirectory(dir=RUNS, prefix=f"{scenario.name}-") as place:
+        reference = _reference(scenario, dataset, limits, Path(place) / "reference")
         for turn in range(repeat):
-            for subject in scenario.subjects:
-                place = folder / f"{subject}-{turn}"
-                try:
-                    measured[subject].append(_perform(scenario, subject, dataset, limits, place))
-                except SubjectFailedError as error:
-                    failures[subject] = str(error)
+            for name in scenario.subjects:
+                if name in missing:
                     continue
-                wrong[subject] += wrong_rows(place / "answer.parquet", reference)
-                shutil.rmtree(place)
-        return tuple(
-            Outcome(
-                subject=subject,
-                runs=tuple(measured[subject]),
-                wrong_rows=wrong[subject],
-                failure=failures.get(subject),
-            )
-            for subject in scenario.subjects
-        )
+                folder = Path(place) / f"{name}-{turn}"
+                outcomes[name] = _again(
+                    outcomes[name], scenario, dataset, limits, folder, reference
+                )
+    return tuple(outcomes.values())
 
 
-def _perform(
-    scenario: Scenario, subject: str, dataset: datasets.Dataset, limits: Limits, folder: Path
-) -> Measured:
-    """Return what the last load of ``scenario`` cost; its results lie in ``answer.parquet``."""
-    first = 0
-    answers = []
-    for hidden in scenario.hidden_days:
-        visible = len(dataset.days) - hidden
-        task = Task(
-            subject=subject,
-            scale=dataset.scale.name,
-            first=first,
-            hidden=hidden,
-            folder=str(folder),
-            data=str(dataset.sources.path.parent),
-            limits=limits.settings(),
-        )
-        answers.append(_in_fresh_process(task))
-        first = visible
-    return answers[-1]
-
-
-def _in_fresh_process(task: Task) -> Measured:
-    command = [sys.executable, "-m", "benchmarks", "subject", json.dumps(asdict(task))]
-    root = Path(__file__).parents[1]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise SubjectFailedError(done.stderr[-2000:])
-    return Measured(**json.loads(done.stdout.splitlines()[-1]))
-
-
-def perform_task(task: Task) -> Measured:
-    """Do the load of ``task`` in this process and keep the results beside it."""
-    dataset = datasets.ensure(datasets.SCALES[task.scale], root=Path(task.data))
-    days = dataset.days[: len(dataset.days) - task.hidden]
-    folder = Path(task.folder)
-    shown = datasets.link(dataset, folder / "sources", days)
-    if task.subject == OURS:
-        return _load_ours(dataset, folder, days, task)
-    return _load_by_hand(shown, folder, days[task.first :], task.limits)
-
-
-def _load_by_hand(
-    shown: datasets.Sources, folder: Path, days: tuple[date, ...], limits: dict[str, str]
-) -> Measured:
-    began, spent = time.perf_counter(), _cpu_seconds()
-    load = duckdb_by_hand.load(shown, folder / "tables", days=days, settings=limits)
-    measured = Measured(
-        seconds=time.perf_counter() - began,
-        cpu_seconds=_cpu_seconds() - spent,
-        peak_mb=_peak_mb(),
-        bytes_read=load.bytes_read,
-        statements=load.statements,
-        files_opened=load.files_opened,
-        steps=tuple(asdict(step) for step in load.steps),
+def _reference(scenario: Scenario, dataset: Dataset, limits: Limits, folder: Path) -> Path:
+    """Return the results of a full load by hand of what exists in the end."""
+    last = scenario.moments(dataset.scale.days)[-1]
+    alone = replace(
+        scenario, moments=lambda _: (replace(last, late=None, without=None),), one_process=False
     )
-    results = duckdb.read_parquet(str(folder / "tables/results/*.parquet"))
-    results.write_parquet(str(folder / "answer.parquet"))
-    return measured
+    perform(alone, BY_HAND, dataset, limits, folder)
+    return folder / "answer.parquet"
 
 
-DRIVERS = (
-    "duckdb",
-    "pyarrow.parquet",
-    "pyiceberg.catalog.sql",
-    "statsig_staging.engine",
-    "statsig_staging.warehouses.local.warehouse",
-)
-"""What our side imports late; imported before the clock starts, as the other side's driver is."""
+def _again(
+    outcome: Outcome,
+    scenario: Scenario,
+    dataset: Dataset,
+    limits: Limits,
+    folder: Path,
+    reference: Path,
+) -> Outcome:
+    """Return the outcome with one more repeat."""
+    try:
+        measured = perform(scenario, outcome.subject, dataset, limits, folder)
+    except SubjectFailedError as error:
+        return replace(outcome, failure=str(error))
+    wrong = wrong_rows(folder / "answer.parquet", reference)
+    shutil.rmtree(folder)
+    return replace(outcome, runs=(*outcome.runs, measured), wrong_rows=outcome.wrong_rows + wrong)
 
 
-def _load_ours(
-    dataset: datasets.Dataset, folder: Path, days: tuple[date, ...], task: Task
+def perform(
+    scenario: Scenario,
+    subject: str,
+    dataset: Dataset,
+    limits: Limits,
+    folder: Path,
+    *,
+    run: Callable[[Task], Ran] = run_process,
 ) -> Measured:
-    import statsig_staging as staging
+    """Return what the loads of ``scenario`` that count cost; results lie in ``answer.parquet``."""
+    loads = list(loads_of(scenario, subject, dataset))
+    last_day = dataset.days[-1].isoformat()
+    processes: Sequence[tuple[Load, ...]]
+    if scenario.one_process:
+        processes = [tuple(replace(load, counts=True) for load in loads)]
+    else:
+        processes = [(replace(load, counts=load is loads[-1]),) for load in loads]
+    for each in processes[:-1]:
+        run(_task(subject, folder, last_day, limits, each))
+    return measured_of(run(_task(subject, folder, last_day, limits, processes[-1])))
 
-    for name in DRIVERS:
-        importlib.import_module(name)
-    configuration = json.dumps(project(dataset, task.limits), indent=2)
-    (folder / "staging.yml").write_text(configuration, encoding="utf-8")
-    refresh = "full" if task.first == 0 else "incremental"
 
-    began, spent = time.perf_counter(), _cpu_seconds()
-    with staging.connect(staging.load_project(folder)) as engine:
-        load = engine.run(datasets.EXPERIMENT_ID, refresh=refresh, through=days[-1])
-        measured = Measured(
-            seconds=time.perf_counter() - began,
-            cpu_seconds=_cpu_seconds() - spent,
-            peak_mb=_peak_mb(),
-            bytes_read=load.bytes_read,
-            statements=load.statements,
-            files_opened=len(load.files_read),
-            steps=tuple({"name": step.step, "seconds": step.seconds} for step in load.steps),
+def _task(
+    subject: str, folder: Path, last_day: str, limits: Limits, loads: tuple[Load, ...]
+) -> Task:
+    return Task(
+        subject=subject,
+        folder=str(folder),
+        last_day=last_day,
+        limits=limits.settings(),
+        loads=loads,
+    )
+
+
+def loads_of(scenario: Scenario, subject: str, dataset: Dataset) -> Iterator[Load]:
+    """Return the loads of a subject with the files that appear before each."""
+    known: set[str] = set()
+    before = 0
+    for moment in scenario.moments_of(subject, dataset.scale.days):
+        shown = datasets.ensure_split(dataset) if moment.late is not None else dataset
+        added: dict[str, dict[str, list[str]]] = {}
+        for table in datasets.TABLES:
+            for index, day in enumerate(dataset.days[: moment.days]):
+                files = [
+                    file
+                    for file in shown.sources.files(table, [day])
+                    if file not in known and _exists(file, table, index, moment)
+                ]
+                if files:
+                    added.setdefault(table, {})[day.isoformat()] = files
+                    known.update(files)
+        days = [day.isoformat() for day in dataset.days[: moment.days]]
+        yield Load(
+            added=added,
+            days=tuple(days),
+            new_days=tuple(days[before:]),
+            metrics=moment.metrics,
+            counts=False,
         )
-        results = engine.results(datasets.EXPERIMENT_ID)
-    pq.write_table(results, folder / "answer.parquet")
-    return measured
+        before = moment.days
 
 
-def project(dataset: datasets.Dataset, limits: dict[str, str]) -> dict[str, Any]:
-    """Return the project with the ten metrics that the SQL by hand computes."""
-    connection: dict[str, Any] = {
-        "warehouse": "local",
-        "path": "warehouse",
-        "folder": "statsig",
-        "database": "statsig_staging",
-        "sources": {
-            "shop.exposures": "sources/exposures/*/*.parquet",
-            "shop.events": "sources/events/*/*.parquet",
-        },
-        "threads": int(limits["threads"]),
-    }
-    if "memory_limit" in limits:
-        connection["memory_limit"] = limits["memory_limit"]
-    return {
-        "connection": connection,
-        "assignment_sources": [_ASSIGNMENT_SOURCE],
-        "metric_sources": [_METRIC_SOURCE],
-        "metrics": _METRICS,
-        "experiments": [
-            {
-                "id": datasets.EXPERIMENT_ID,
-                "assignment_source": "exposures",
-                "unit": "user_id",
-                "start": dataset.days[0].isoformat(),
-                "end": dataset.days[-1].isoformat(),
-                "groups": list(datasets.GROUPS),
-                "control": datasets.GROUPS[0],
-                "metrics": [metric["name"] for metric in _METRICS],
-            }
-        ],
-    }
+def _exists(file: str, table: str, index: int, moment: Moment) -> bool:
+    if moment.late is None or not Path(file).name.startswith("late"):
+        return True
+    if moment.without == index:
+        return table != "events"
+    return index < moment.late
 
 
-_ASSIGNMENT_SOURCE = {
-    "name": "exposures",
-    "table": '"shop"."exposures"',
-    "timestamp": "exposed_at",
-    "experiment_id": "experiment_id",
-    "group_id": "group_id",
-    "units": {"user_id": "user_id"},
-    "partition": {"column": "ds"},
-}
-
-_METRIC_SOURCE = {
-    "name": "events",
-    "table": '"shop"."events"',
-    "timestamp": "ts",
-    "units": {"user_id": "user_id"},
-    "columns": {"usd": "amount_cents / 100.0"},
-    "partition": {"column": "ds"},
-}
-
-_VISIT = {"source": "events", "filter": "event_name = 'visit'"}
-_CART = {"source": "events", "filter": "event_name = 'add_to_cart'"}
-_PURCHASE = {"source": "events", "filter": "event_name = 'purchase'"}
-_REVENUE = {"type": "sum", "value": "usd", **_PURCHASE}
-
-_METRICS: list[dict[str, Any]] = [
-    {"name": "visits", "type": "count", **_VISIT},
-    {"name": "add_to_carts", "type": "count", **_CART},
-    {"name": "purchases", "type": "count", **_PURCHASE},
-    {"name": "revenue", **_REVENUE},
-    {"name": "items", "type": "sum", "value": "quantity", **_PURCHASE},
-    {"name": "order_value", "type": "mean", "value": "usd", **_PURCHASE},
-    {"name": "visitors", "type": "unit_count", **_VISIT},
-    {"name": "purchasers", "type": "unit_count", **_PURCHASE},
-    {
-        "name": "revenue_per_visit",
-        "type": "ratio",
-        "numerator": _REVENUE,
-        "denominator": {"type": "count", **_VISIT},
-    },
-    {
-        "name": "carts_per_visit",
-        "type": "ratio",
-        "numerator": {"type": "count", **_CART},
-        "denominator": {"type": "count", **_VISIT},
-    },
-]
+def measured_of(ran: Ran) -> Measured:
+    """Return the sums over the loads that count."""
+    loads = ran.report.loads
+    costs = [load.cost for load in loads]
+    looked_up = [
+        sum(datasets.column_bytes(read.files, read.columns) for read in cost.reads)
+        for cost in costs
+    ]
+    opened = [len({file for read in cost.reads for file in read.files}) for cost in costs]
+    return Measured(
+        seconds=sum(load.seconds for load in loads),
+        cpu_seconds=sum(load.cpu_seconds for load in loads),
+        process_seconds=ran.process_seconds,
+        peak_mb=ran.report.peak_mb,
+        bytes_read=sum(
+            size if cost.bytes_read is None else cost.bytes_read
+            for cost, size in zip(costs, looked_up, strict=True)
+        ),
+        statements=sum(cost.statements for cost in costs),
+        files_opened=sum(
+            count if cost.files_opened is None else cost.files_opened
+            for cost, count in zip(costs, opened, strict=True)
+        ),
+        bytes_written=_sum(cost.bytes_written for cost in costs),
+        commits=_sum(cost.commits for cost in costs),
+        each_seconds=tuple(round(load.seconds, 4) for load in loads) if len(loads) > 1 else (),
+        steps=tuple(costs[-1].steps) if costs else (),
+        versions=tuple(sorted(ran.report.versions.items())),
+    )
 
 
-def wrong_rows(answer: Path, reference: Path) -> int:
-    """Count the rows of ``results`` that are missing, too many, or differ in any column.
-
-    Units are compared exactly, doubles to 1e-9 of their magnitude: a variance is a difference of
-    squares, so its magnitude is that of the squares. Running totals that end at zero may be off
-    by 1e-12.
-    """
-    agree = " AND ".join([_equal("units"), *(_close(name) for name in _MAGNITUDES)])
-    keys = " AND ".join(f"a.{name} IS NOT DISTINCT FROM r.{name}" for name in _KEYS)
-    query = f"""
-        SELECT
-            count(*) FILTER (WHERE NOT coalesce({agree}, false))
-            + (SELECT count(*) - count(DISTINCT ({", ".join(_KEYS)})) FROM read_parquet($answer))
-        FROM read_parquet($answer) AS a
-        FULL JOIN read_parquet($reference) AS r ON {keys}
-    """
-    with duckdb.connect() as connection:
-        paths = {"answer": str(answer), "reference": str(reference)}
-        row = connection.execute(query, paths).fetchone()
-    return int(row[0]) if row else 0
+def _sum(values: Iterator[int | None]) -> int | None:
+    found = list(values)
+    known = [value for value in found if value is not None]
+    return sum(known) if found and len(known) == len(found) else None
 
 
-_KEYS = (
-    "experiment_id",
-    "rollup",
-    "ds",
-    "day_index",
-    "metric",
-    "dimension",
-    "dimension_value",
-    "group_id",
-)
-
-_MAGNITUDES = {
-    "total": "r.total",
-    "total_squares": "r.total_squares",
-    "mean": "r.mean",
-    "variance": "r.total_squares / (r.units - 1)",
-    "denominator_total": "r.denominator_total",
-    "denominator_total_squares": "r.denominator_total_squares",
-    "numerator_denominator_product": "r.numerator_denominator_product",
-}
-
-
-def _equal(column: str) -> str:
-    return f"a.{column} IS NOT DISTINCT FROM r.{column}"
-
-
-def _close(column: str) -> str:
-    size = _MAGNITUDES[column]
-    return f"""({_equal(column)} OR abs(a.{column} - r.{column}) <= 1e-9 * greatest(abs({size}), 1e-3))"""
-
-
-def _cpu_seconds() -> float:
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
-
-
-def _peak_mb() -> float:
-    """Return the most memory this process ever held."""
-    # On Linux ru_maxrss of a new program starts at what its parent held; VmHWM does not.
-    status = Path("/proc/self/status")
-    if status.exists():
-        lines = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
-        return int(lines["VmHWM"].split()[0]) / 1024
-    unit = 1024 * 1024 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-
-
-def default_threads() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def only(scenario: Scenario, subjects: Sequence[str] | None) -> Scenario:
+    """Return the scenario with some of its subjects; all where none are named."""
+    if not subjects:
+        return scenario
+    return replace(scenario, subjects=tuple(name for name in scenario.subjects if name in subjects))

@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pytest
 
-from benchmarks import datasets, duckdb_by_hand, polling, report, scenarios
-from benchmarks.scenarios import BY_HAND, OURS, SCENARIOS, Limits, Measured, Outcome
+from benchmarks import datasets, duckdb_by_hand, gates, ours, polling, report, scenarios
+from benchmarks.answers import wrong_rows
+from benchmarks.metrics import EXPERIMENT_ID, GROUPS, SETS
+from benchmarks.process import show, shown
+from benchmarks.scenarios import SCENARIOS, Limits, Measured, Outcome
+from benchmarks.subjects import BY_HAND, OURS, Program
 from statsig_staging import Project
 from tests import oracle
 
@@ -20,7 +24,13 @@ if TYPE_CHECKING:
 SETTINGS = {"threads": "2"}
 LIMITS = Limits(threads=2)
 COST = Measured(
-    seconds=2.0, cpu_seconds=3.0, peak_mb=100.0, bytes_read=10, statements=4, files_opened=1
+    seconds=2.0,
+    cpu_seconds=3.0,
+    process_seconds=2.5,
+    peak_mb=100.0,
+    bytes_read=10,
+    statements=4,
+    files_opened=1,
 )
 
 
@@ -31,10 +41,11 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> datasets.Dataset:
 
 
 @pytest.fixture(scope="module")
-def by_hand(dataset: datasets.Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def written_by_hand(dataset: datasets.Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tables of a full load."""
-    out = tmp_path_factory.mktemp("by_hand")
-    duckdb_by_hand.load(dataset.sources, out, days=dataset.days, settings=SETTINGS)
+    out = tmp_path_factory.mktemp("written_by_hand")
+    files = {table: dataset.sources.files(table, dataset.days) for table in datasets.TABLES}
+    duckdb_by_hand.load_days(files, out, days=dataset.days, settings=SETTINGS)
     return out
 
 
@@ -73,10 +84,10 @@ def expected(dataset: datasets.Dataset) -> oracle.Expected:
     )
     buyers = oracle.Aggregate(kind="unit_count", **purchase)
     experiment = oracle.Experiment(
-        id=datasets.EXPERIMENT_ID,
+        id=EXPERIMENT_ID,
         start=dataset.days[0],
         end=dataset.days[-1],
-        groups=datasets.GROUPS,
+        groups=GROUPS,
         metrics=(
             oracle.OracleMetric(name="purchasers", type="unit_count", numerator=buyers),
             oracle.OracleMetric(name="order_value", type="mean", numerator=revenue),
@@ -111,42 +122,45 @@ def test_data_is_made_once(dataset: datasets.Dataset) -> None:
 
 
 def test_by_hand_gives_the_answer_of_the_definitions(
-    dataset: datasets.Dataset, by_hand: Path
+    dataset: datasets.Dataset, written_by_hand: Path
 ) -> None:
     """The floor is measured on the same answer, crossovers and empty days included."""
     wanted = expected(dataset)
     metrics = {row["metric"] for row in wanted.results}
-    results = [row for row in rows(by_hand / "results/*.parquet") if row["metric"] in metrics]
+    results = [
+        row for row in rows(written_by_hand / "results/*.parquet") if row["metric"] in metrics
+    ]
 
     assert any(row["crossover"] for row in wanted.first_exposures)
     oracle.assert_close(results, wanted.results, table="results")
     for table in ("first_exposures", "exposures_summary"):
-        found = rows(by_hand / f"{table}.parquet")
+        found = rows(written_by_hand / f"{table}.parquet")
         oracle.assert_close(found, getattr(wanted, table), table=table)
-    found = rows(by_hand / "unit_day_exposures/*/*.parquet")
+    found = rows(written_by_hand / "unit_day_exposures/*/*.parquet")
     oracle.assert_close(found, wanted.unit_day_exposures, table="unit_day_exposures")
 
 
 def test_by_hand_has_a_row_for_every_day_group_and_metric(
-    dataset: datasets.Dataset, by_hand: Path
+    dataset: datasets.Dataset, written_by_hand: Path
 ) -> None:
     """Two rollups, every day, two groups, ten metrics."""
-    results = rows(by_hand / "results/*.parquet")
+    results = rows(written_by_hand / "results/*.parquet")
 
     assert len(results) == 2 * len(dataset.days) * 2 * 10
-    assert {row["metric"] for row in results} == {row[0] for row in duckdb_by_hand.METRICS}
+    assert {row["metric"] for row in results} == {metric.name for metric in SETS["ten"].metrics}
 
 
 def test_by_hand_day_by_day_equals_all_at_once(
-    dataset: datasets.Dataset, by_hand: Path, tmp_path: Path
+    dataset: datasets.Dataset, written_by_hand: Path, tmp_path: Path
 ) -> None:
     """The increments that `one_more_day` measures end where a full load does."""
     for day in dataset.days:
-        duckdb_by_hand.load(dataset.sources, tmp_path, days=(day,), settings=SETTINGS)
+        files = {table: dataset.sources.files(table, [day]) for table in datasets.TABLES}
+        duckdb_by_hand.load_days(files, tmp_path, days=(day,), settings=SETTINGS)
 
     answer = tmp_path / "answer.parquet"
     duckdb.read_parquet(str(tmp_path / "results/*.parquet")).write_parquet(str(answer))
-    assert scenarios.wrong_rows(answer, by_hand / f"results/{dataset.days[-1]}.parquet") == 0
+    assert wrong_rows(answer, written_by_hand / f"results/{dataset.days[-1]}.parquet") == 0
 
 
 @pytest.mark.parametrize(
@@ -161,33 +175,62 @@ def test_by_hand_day_by_day_equals_all_at_once(
         ("FROM answer UNION ALL (FROM answer LIMIT 7)", 7),
     ],
 )
-def test_wrong_rows_are_counted(change: str, wrong: int, by_hand: Path, tmp_path: Path) -> None:
+def test_wrong_rows_are_counted(
+    change: str, wrong: int, written_by_hand: Path, tmp_path: Path
+) -> None:
     """Missing, additional and different rows count; rounding does not."""
-    reference = by_hand / "results" / "2026-01-05.parquet"
+    reference = written_by_hand / "results" / "2026-01-05.parquet"
     answer = tmp_path / "answer.parquet"
     with duckdb.connect() as connection:
         connection.read_parquet(str(reference)).create_view("answer")
         connection.sql(change).write_parquet(str(answer))
 
-    assert scenarios.wrong_rows(answer, reference) == wrong
+    assert wrong_rows(answer, reference) == wrong
 
 
-def test_our_project_has_the_metrics_of_the_sql_by_hand(dataset: datasets.Dataset) -> None:
-    """Both subjects compute the same ten metrics under the same names."""
-    settings = LIMITS.settings() | {"memory_limit": "1GB"}
-    project = Project.model_validate(scenarios.project(dataset, settings))
+@pytest.mark.parametrize(("name", "count"), [("nine", 9), ("ten", 10), ("hundred", 100)])
+def test_our_project_has_the_metrics_of_the_sql_by_hand(name: str, count: int) -> None:
+    """All subjects compute the same metrics under the same names."""
+    connection = ours.embedded(LIMITS.settings() | {"memory_limit": "1GB"})
+    project = Project.model_validate(ours.project(connection, "2026-01-05", SETS[name]))
 
     names = [metric.name for metric in project.metrics]
-    assert names == [row[0] for row in duckdb_by_hand.METRICS]
+    assert names == [row[0] for row in SETS[name].rows()]
+    assert len(set(names)) == count
 
 
 def test_days_appear_one_after_the_other(dataset: datasets.Dataset, tmp_path: Path) -> None:
     """A subject sees the files of the days that exist so far, and no others."""
-    first = datasets.link(dataset, tmp_path, dataset.days[:3])
-    assert len(first.files("events", dataset.days)) == 3
+    loads = list(scenarios.loads_of(SCENARIOS["daily_loads"], OURS, dataset))
+    counts = []
+    for load in loads:
+        show(tmp_path, load.added)
+        counts.append(len(shown(tmp_path, "events", loads[-1].days)))
 
-    again = datasets.link(dataset, tmp_path, dataset.days)
-    assert len(again.files("events", dataset.days)) == 5
+    assert counts == [1, 2, 3, 4, 5]
+    assert [load.new_days for load in loads] == [(day,) for day in loads[-1].days]
+    assert [load.is_full for load in loads] == [True, False, False, False, False]
+
+
+def test_late_rows_come_one_load_late(dataset: datasets.Dataset) -> None:
+    """Every day but the last has some, and all rows are there in the end."""
+    loads = list(scenarios.loads_of(SCENARIOS["daily_loads_late"], OURS, dataset))
+
+    assert [load.old_days_changed for load in loads] == [False, True, True, True, True]
+    for table in datasets.TABLES:
+        files = [file for load in loads for found in load.added[table].values() for file in found]
+        every = rows(dataset.sources.path / table / "*/*.parquet")
+        assert len(files) == 2 * len(dataset.days) - 1
+        assert len([row for file in files for row in rows(file)]) == len(every)
+
+
+def test_one_late_file_is_all_that_comes(dataset: datasets.Dataset) -> None:
+    """One file of one day that was loaded before."""
+    _, load = scenarios.loads_of(SCENARIOS["late_file"], OURS, dataset)
+
+    [(table, days)] = load.added.items()
+    assert (table, list(days)) == ("events", ["2026-01-03"])
+    assert load.new_days == ()
 
 
 def test_bytes_read_are_those_of_the_columns(dataset: datasets.Dataset) -> None:
@@ -207,7 +250,8 @@ def test_a_scenario_runs_in_fresh_processes(
     monkeypatch.setattr(scenarios, "RUNS", tmp_path)
     scenario = replace(SCENARIOS["one_more_day"], subjects=(BY_HAND,))
 
-    [outcome] = scenarios.run_scenario(scenario, dataset, LIMITS)
+    root = dataset.sources.path.parent
+    [outcome] = scenarios.run_scenario(scenario, dataset.scale, LIMITS, root=root)
 
     assert outcome.wrong_rows == 0
     assert outcome.failure is None
@@ -218,14 +262,19 @@ def test_a_scenario_runs_in_fresh_processes(
 
 def test_the_record_has_the_documented_shape() -> None:
     """Other programs read these names."""
-    outcomes = (Outcome(subject=OURS, runs=(COST, replace(COST, seconds=1.5)), wrong_rows=0),)
+    outcomes = (
+        Outcome(subject=OURS, runs=(COST, replace(COST, seconds=1.5)), wrong_rows=0),
+        Outcome(subject="polars_by_hand", skipped="polars is not installed"),
+    )
     record = report.record(SCENARIOS["nothing_changed"], "S", outcomes, LIMITS)
 
     assert (record["scenario"], record["scale"]) == ("nothing_changed", "S")
     subject = record["subjects"][OURS]
     documented = ("seconds", "bytes_read", "statements", "files_opened", "equal")
     assert [subject[name] for name in documented] == [1.5, 10, 4, 1, True]
-    assert "skipped" in record["subjects"][BY_HAND]
+    for name in (BY_HAND, "polars_by_hand"):
+        assert "skipped" in record["subjects"][name]
+        assert [record["subjects"][name][each] for each in documented] == [None] * 5
     assert json.loads(json.dumps(record)) == record
     assert report.succeeded([record])
 
@@ -242,6 +291,43 @@ def test_wrong_answers_and_failures_are_named() -> None:
     table = report.markdown([record])
     assert "| 3 wrong rows |" in table
     assert "| failed |" in table
+
+
+GATED = ("full_load", "one_more_day", "nothing_changed", "late_file", "new_metric")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", GATED)
+def test_a_load_costs_what_is_written_down(
+    name: str, dataset: datasets.Dataset, tmp_path: Path
+) -> None:
+    """Statements, files, bytes and commits; rewrite: python -m benchmarks run --scale XS --update."""
+    found = {name: gates.measure_here(name, dataset, tmp_path)}
+
+    baseline = gates.read_baseline("XS")
+    assert name in baseline["scenarios"]
+    assert gates.differences(found, baseline) == []
+
+
+def test_what_differs_from_a_baseline_is_named() -> None:
+    """Counts exactly; what was written to two in a hundred."""
+    known = {"statements": 8, "files_opened": 2, "commits": 9}
+    known |= {"bytes_read": 1000, "bytes_written": 5000}
+    baseline = {**gates.read_baseline("nowhere"), "scenarios": {"full_load": known}}
+
+    assert gates.differences({"full_load": known}, baseline) == []
+    assert gates.differences({"full_load": {**known, "bytes_written": 5090}}, baseline) == []
+    more = {**known, "statements": 9, "bytes_written": 5200}
+    assert gates.differences({"full_load": more, "one_more_day": more}, baseline) == [
+        "full_load: statements is 9, and was 8",
+        "full_load: bytes_written is 5,200, and was 5,000",
+    ]
+
+
+def test_a_missing_peer_is_named() -> None:
+    """It says what is missing, and what to do."""
+    nowhere = Program(module="none", environment="none", needs=("polars",))
+    assert nowhere.missing() == "polars is not installed: make bench-peers"
 
 
 def test_two_runs_are_compared_by_subject(tmp_path: Path) -> None:
