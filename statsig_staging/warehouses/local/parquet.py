@@ -48,20 +48,12 @@ class Copy:
 
 def copy_rows(connection: duckdb.DuckDBPyConnection, copy: Copy) -> list[WrittenFile]:
     """Write the files of a copy; no table knows them yet."""
-    return _run(connection, _statement(copy), copy)
-
-
-def _statement(copy: Copy) -> str:
+    copy.folder.mkdir(parents=True, exist_ok=True)
     place = copy.folder / (uuid.uuid4().hex + ("" if copy.split else ".parquet"))
     given = {column.name for column in copy.columns}
     others = [field for field in copy.schema.fields if field.name not in given]
     select = typed(copy.select, copy.columns, others)
-    return _copy(select, place, copy.schema, split=copy.split)
-
-
-def _run(connection: duckdb.DuckDBPyConnection, statement: str, copy: Copy) -> list[WrittenFile]:
-    copy.folder.mkdir(parents=True, exist_ok=True)
-    cursor = connection.execute(statement)
+    cursor = connection.execute(_copy(select, place, copy.schema, split=copy.split))
     names = [column[0] for column in cursor.description or ()]
     rows = (dict(zip(names, row, strict=True)) for row in cursor.fetchall())
     return list(_written(rows, copy.partition))
@@ -113,13 +105,13 @@ class CopyQueue:
             cursor.close()
 
     def add(self, copy: Copy) -> None:
-        """Have a copy made as soon as a worker is free; its query may change after that."""
-        self._running.append(self._pool.submit(self._run, _statement(copy), copy))
+        """Have a copy made as soon as a worker is free."""
+        self._running.append(self._pool.submit(self._run, copy))
 
-    def _run(self, statement: str, copy: Copy) -> list[WrittenFile]:
+    def _run(self, copy: Copy) -> list[WrittenFile]:
         cursor = self._free.get()
         try:
-            return _run(cursor, statement, copy)
+            return copy_rows(cursor, copy)
         finally:
             self._free.put(cursor)
 

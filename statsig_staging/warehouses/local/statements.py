@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from statsig_staging import iceberg
+from statsig_staging import iceberg, templates
 from statsig_staging.errors import WarehouseError
 from statsig_staging.warehouses.local import dialect, files
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from statsig_staging.plan import Batch, Column, Read
 
     StagingTables = Mapping[tuple[str, str], IcebergTable]
-    Relations = Mapping[str, exp.Query]
 
 _ATHENA_TYPES = {
     "string": "varchar",
@@ -49,7 +48,7 @@ class Statements:
     def __init__(self, catalog: Catalog, database: str, root: Path) -> None:
         self._databases = {database: (catalog, database)}
         self._root = root
-        self._forms: dict[int, _Form] = {}
+        self._translated: dict[int, tuple[exp.Query, exp.Query, StagingTables]] = {}
 
     @contextmanager
     def beside(self, name: str, catalog: Catalog, database: str) -> Iterator[None]:
@@ -61,24 +60,22 @@ class Statements:
             del self._databases[name]
 
     def of_batch(self, batch: Batch) -> exp.Query:
-        """Return the DuckDB query of a batch, good until that of the next batch is asked for.
-
-        Batches that share a tree share its translation, which is filled in anew for each.
-        """
-        form = self._forms.get(id(batch.select))
-        if form is None or form.origin is not batch.select:
+        """Return the DuckDB query of a batch; batches that share a tree share its translation."""
+        known = self._translated.get(id(batch.select))
+        if known is None or known[0] is not batch.select:
             tables = self._staging_tables(batch.select)
-            translated = _translation(batch.select, batch.reads, tables)
-            form = _Form(batch.select, translated, tables)
-            self._forms[id(batch.select)] = form
-        return form.filled(batch.values, self._relations(batch.reads))
+            known = (batch.select, _translation(batch.select, batch.reads, tables), tables)
+            self._translated[id(batch.select)] = known
+        _, translated, tables = known
+        query = templates.bind_texts(translated, batch.values)
+        return self._over_files(query, self._relations(batch.reads), tables)
 
     def of(self, query: exp.Query, reads: Iterable[Read] = ()) -> exp.Query:
         """Return the DuckDB query of a query over staging tables and over the sources in ``reads``."""
         reads = tuple(reads)
         tables = self._staging_tables(query)
         translated = _translation(query, reads, tables)
-        return _Form(query, translated, tables).filled({}, self._relations(reads))
+        return self._over_files(translated, self._relations(reads), tables)
 
     def _relations(self, reads: Iterable[Read]) -> dict[str, exp.Query]:
         return {
@@ -94,11 +91,11 @@ class Statements:
         }
         columns = {table: _dialect_types(found) for table, found in tables.items()}
         staging = self._staging_tables(query)
-        return _Form(query, dialect.translate(query, columns), staging).filled({}, relations)
+        return self._over_files(dialect.translate(query, columns), relations, staging)
 
     def forget(self) -> None:
         """Forget the translations of a write."""
-        self._forms.clear()
+        self._translated.clear()
 
     def _staging_tables(self, query: exp.Query) -> StagingTables:
         """Return the staging tables that a query reads, each looked up once."""
@@ -111,69 +108,16 @@ class Statements:
         }
         return {name: table for name, table in tables.items() if table is not None}
 
-
-class _Form:
-    """A translated query with places for the values and the source files of a batch.
-
-    Filling it in where it stands spares a copy of the whole tree for each batch.
-
-    Args:
-        origin: What it is the translation of.
-        query: The translation, which is changed.
-        tables: The staging tables that it reads.
-    """
-
-    def __init__(self, origin: exp.Query, query: exp.Query, tables: StagingTables) -> None:
-        self.origin = origin
-        # A root of its own: the query itself may be a table's stand-in.
-        self._root = exp.Paren(this=query)
-        self._tables = tables
-        self._values = [
-            _Place(node.name, "", node) for node in list(query.find_all(exp.Placeholder))
-        ]
-        self._sources: list[_Place] | None = None
-
-    def filled(self, values: Mapping[str, str], relations: Relations) -> exp.Query:
-        """Return the query with some values, over some files."""
-        for place in self._values:
-            place.put(exp.Literal.string(values[place.name]))
-        if self._sources is None:
-            self._sources = self._over_staging(relations)
-        for place in self._sources:
-            relation = relations[place.name].copy()
-            place.put(relation.subquery(place.alias, copy=False))
-        query = self._root.this
-        if not isinstance(query, exp.Query):
-            raise TypeError(f"not a query: {query!r}")
-        return query
-
-    def _over_staging(self, relations: Relations) -> list[_Place]:
-        """Put files in the place of staging tables; return the places of the sources."""
-        found = []
-        for node in list(self._root.find_all(exp.Table)):
+    def _over_files(
+        self, query: exp.Query, relations: Mapping[str, exp.Query], tables: StagingTables
+    ) -> exp.Query:
+        for node in list(query.find_all(exp.Table)):
             if not node.db:
                 continue
-            name = f"{node.db}.{node.name}"
-            if name in relations:
-                found.append(_Place(name, node.alias_or_name, node))
-            else:
-                relation = _staging_relation(node, self._tables)
-                node.replace(relation.subquery(node.alias_or_name, copy=False))
-        return found
-
-
-class _Place:
-    """A node of a tree that others are put in the place of, one after the other."""
-
-    def __init__(self, name: str, alias: str, node: exp.Expr) -> None:
-        self.name = name
-        self.alias = alias
-        self._node = node
-
-    def put(self, node: exp.Expr) -> None:
-        """Put a node there."""
-        self._node.replace(node)
-        self._node = node
+            source = relations.get(f"{node.db}.{node.name}")
+            relation = _staging_relation(node, tables) if source is None else source.copy()
+            node.replace(relation.subquery(node.alias_or_name, copy=False))
+        return query
 
 
 def _translation(query: exp.Query, reads: Iterable[Read], tables: StagingTables) -> exp.Query:

@@ -187,12 +187,8 @@ def _translated(
                 raise
             continue
         if id(node) in copies:
-            place = exp.Null()
-            node.replace(place)
-            found = aggregates.finish(copies[id(node)], found)
-            found.type = node.type
-            place.replace(found)
-        elif found is not node:
+            found = aggregates.finish(copies[id(node)], found.copy())
+        if found is not node:
             found.type = node.type
             _put(node, found)
     for node in root.walk():

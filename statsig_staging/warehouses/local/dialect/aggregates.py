@@ -80,9 +80,8 @@ def _value(node: exp.Expr) -> exp.Expr:
 
 
 def _with_value(node: exp.Expr, change: Callable[[exp.Expr, exp.Expr], exp.Expr]) -> exp.Expr:
-    value, place = _value(node), exp.Null()
-    value.replace(place)
-    place.replace(change(value, node))
+    value = _value(node)
+    value.replace(change(value.copy(), node))
     return node
 
 
