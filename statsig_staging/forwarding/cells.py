@@ -389,6 +389,14 @@ def _reason(texts: Mapping[str, exp.Expr], today: date) -> exp.Expr:
     )
 
 
+def _xor(parts: Sequence[exp.Expr]) -> exp.Expr:
+    """Return the exclusive or of some hashes, by halves: a row of garbage may have a thousand columns."""
+    if len(parts) == 1:
+        return parts[0]
+    middle = len(parts) // 2
+    return exp.Anonymous(this="xor", expressions=[_xor(parts[:middle]), _xor(parts[middle:])])
+
+
 def identity(names: Sequence[str], key: Sequence[str]) -> tuple[exp.Expr, exp.Expr]:
     """Return the two numbers that tell rows apart.
 
@@ -404,9 +412,7 @@ def identity(names: Sequence[str], key: Sequence[str]) -> tuple[exp.Expr, exp.Ex
         )
         for name in names
     ]
-    whole = parts[0] if parts else sql("CAST(0 AS UBIGINT)")
-    for part in parts[1:]:
-        whole = exp.Anonymous(this="xor", expressions=[whole, part])
+    whole = _xor(parts) if parts else sql("CAST(0 AS UBIGINT)")
     moment = sql("CAST(greatest(epoch_us(moment), 0) AS UBIGINT)", moment=column(TIMESTAMP))
     if not key or not {*key} <= {*names, TIMESTAMP}:
         return whole, moment

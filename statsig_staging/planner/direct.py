@@ -280,7 +280,7 @@ def _before(of: Direct) -> dict[str, tuple[str, Slot]]:
     return found
 
 
-def _last(of: Direct) -> date:
+def last(of: Direct) -> date:
     """Return the last day whose rows count."""
     return of.wanted.days[-1] - of.clock.bake_days * DAY
 
@@ -289,7 +289,7 @@ def _standing_since_exposure(of: Direct, bound: Mapping[str, exp.Expr]) -> exp.Q
     query = templates.bind(
         "standing_since_exposure",
         tables=bound,
-        values={"through": of.wanted.days[-1], "last": _last(of)},
+        values={"through": of.wanted.days[-1], "last": last(of)},
     )
     earlier = {short for short, _ in _before(of).values()}
     is_before = exp.LT(this=exp.column("ds", "u"), expression=exp.column("first_exposure_ds", "m"))
@@ -375,7 +375,7 @@ def counted(of: Direct) -> exp.Query:
         query = templates.bind(
             "counted_since_exposure",
             tables={"day_indexes": _indexes(of), "members": members(of)},
-            values={"through": through, "last": _last(of)},
+            values={"through": through, "last": last(of)},
         )
     else:
         query = templates.bind(

@@ -86,8 +86,8 @@ def _standing(of: Direct) -> exp.Query:
         "members": direct.members(of),
     }
     if of.by_index:
-        through = wanted.days[-1]
-        values = {"wanted": chosen, "through": through}
+        counts = exp.LTE(this=exp.column("ds", "u"), expression=templates.literal(direct.last(of)))
+        values = {"wanted": exp.and_(chosen, counts), "through": wanted.days[-1]}
         return templates.bind("values_since_exposure", tables=bound, values=values)
     first = direct.since(of)
     day = exp.column("ds", "u")
