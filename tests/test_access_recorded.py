@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from statsig_staging.config import AthenaConnection
     from tests.athena_endpoint.server import Endpoint
 
-EVENT = {"user_id": "u1", "timestamp": "2026-01-02 10:00:00", "event_name": "visit"}
+EVENT = {"user_id": "u1", "timestamp": "2024-06-03 10:00:00", "event_name": "visit"}
 UNUSED = {("StagingTables", "glue:BatchGetPartition"): "Athena, reading forwarded data"}
 """Statement and action → what needs it that is not played here."""
 
@@ -86,7 +86,7 @@ def play(case: Case) -> None:
         engine.results("123")
         engine.maintain("123")
         engine.forward_events([EVENT])
-        engine.forward_events([EVENT, {**EVENT, "timestamp": "2026-01-03 00:00:00"}])
+        engine.forward_events([EVENT, {**EVENT, "timestamp": "2024-06-04 00:00:00"}])
     fail(case)
     with case.connect() as engine:
         engine.clean("123")

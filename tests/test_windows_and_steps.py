@@ -267,6 +267,7 @@ ON_ATHENA: tuple[tuple[dict[str, Any], oracle.OracleMetric], ...] = (
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("aws_environment")
 def test_windows_and_steps_on_athena(aws: Aws, tmp_path: Path) -> None:
     """Two loads on Athena, the second with a late exposure and late rows, give the definitions' results."""
     scenario = plain.definitions().spelled_out()

@@ -221,7 +221,7 @@ def unit_day_columns(
                 continue
             [part] = term.parts
             aggregate, plain = part.aggregate, part.shape.kind is ShapeKind.PLAIN
-            if not isinstance(aggregate, Aggregate):
+            if not isinstance(aggregate, Aggregate) or aggregate.kind.values is not None:
                 continue
             if not plain or aggregate.span is not None or aggregate.cap is not None:
                 # The oracle has what is added up of all rows; how it counts is for results to show.
