@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks import datasets, gates, planning, polling, process, report, scenarios
+from benchmarks import datasets, gates, ingestion, planning, polling, process, report, scenarios
 from benchmarks.scenarios import SCENARIOS, Limits
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 OTHERS: dict[str, tuple[Callable[[str], list[Record]], Callable[[Sequence[Record]], str]]] = {
     planning.NAME: (planning.measure, planning.markdown),
     polling.NAME: (polling.measure, polling.markdown),
+    ingestion.NAME: (ingestion.measure, ingestion.markdown),
 }
 """Scenarios that are no loads: name → what measures at a scale, and what lays its records out."""
 
