@@ -7,9 +7,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from benchmarks import forwarding
-from benchmarks.plots import OURS
 from benchmarks.report import surroundings
-from benchmarks.subjects import BY_HAND
+from benchmarks.subjects import BY_HAND, OURS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
