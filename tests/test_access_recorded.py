@@ -75,7 +75,7 @@ def partitioned_table(world: GuardedWorld) -> str:
 
 
 def play(case: Case) -> None:
-    """Load, load again, look, fail, tidy up and clean, as the role."""
+    """Load, load again, look, compare, forward, fail, tidy up and clean, as the role."""
     with case.connect() as engine:
         engine.run("123", through=day(2))
     case.disturb()
@@ -85,6 +85,7 @@ def play(case: Case) -> None:
         engine.status("123")
         engine.results("123")
         engine.maintain("123")
+        engine.reconcile("123")
         engine.forward_events([EVENT])
         engine.forward_events([EVENT, {**EVENT, "timestamp": "2024-06-04 00:00:00"}])
     fail(case)

@@ -47,9 +47,9 @@ def test_sequences(chunk: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("chunk", range(10))
+@pytest.mark.parametrize("chunk", range(6))
 def test_many_sequences(chunk: int) -> None:
-    """Two hundred more; ``--sequences`` plays as many as one has time for."""
+    """A hundred and twenty more; ``--sequences`` plays as many as one has time for."""
     play_histories(20270102 + chunk, CHUNK)
 
 

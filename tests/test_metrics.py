@@ -88,7 +88,7 @@ def play_days(scenario: Scenario) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("chunk", range(3))
+@pytest.mark.parametrize("chunk", range(2))
 def test_every_metric_follows_its_definition(chunk: int) -> None:
     """Loads of late and new rows give what the definitions say, in every rollup."""
     drawn = new_scenarios().map(of_types_that_are_there).filter(lambda s: s.metric_definitions)
@@ -131,7 +131,7 @@ def histories(draw: st.DrawFn) -> History:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("chunk", range(3))
+@pytest.mark.parametrize("chunk", range(2))
 def test_sequences_with_metrics_of_every_type(chunk: int) -> None:
     """Whatever happens to the sources and the definitions, each load is what the definitions say."""
     seed(20260311 + chunk)(settings(QUIET, max_examples=10)(given(histories())(play)))()
