@@ -15,8 +15,9 @@ from statsig_staging import templates, terms
 from statsig_staging.aggregates import Aggregate, AggregateKind
 from statsig_staging.days import DAY
 from statsig_staging.planner import clamping, exposures, moments
-from statsig_staging.planner.distinct import Counting, DistinctDays, days_later
+from statsig_staging.planner.distinct import Counting, DistinctDays
 from statsig_staging.planner.folds import folded, or_zero, present, running, zero
+from statsig_staging.planner.times import block, days_later, later
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -180,9 +181,8 @@ def _over(completion: Completion, wanted: Results) -> exp.Expr:
     span = completion.span
     if completion.source in wanted.dated:
         return days_later(exp.column("first_exposure_ds", "f"), span.end)
-    unit = exp.var("MINUTE" if span.is_minutes else "DAY")
-    blocks = exp.Literal.number(span.end + 1)
-    over = exp.DateAdd(this=exp.column("first_exposure", "f"), expression=blocks, unit=unit)
+    exposed = exp.column("first_exposure", "f")
+    over = later(exposed, span.end + 1, block(is_minutes=span.is_minutes))
     day = exp.cast(over, "date")
     midnight = exp.EQ(this=over.copy(), expression=exp.cast(day.copy(), "timestamp"))
     return exp.Case(ifs=[exp.If(this=midnight, true=days_later(day.copy(), -1))], default=day)

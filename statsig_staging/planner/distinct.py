@@ -11,6 +11,7 @@ from sqlglot import exp
 from statsig_staging import templates
 from statsig_staging.aggregates import Aggregate, AggregateKind, ValueKind
 from statsig_staging.planner import tables
+from statsig_staging.planner.times import days_later
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -112,11 +113,3 @@ def _number(aggregate: Aggregate) -> exp.Expr:
     own = exp.EQ(this=exp.column("aggregate", "u"), expression=templates.literal(aggregate.column))
     one = exp.cast(exp.Literal.number(1), "double")
     return exp.Sum(this=exp.Case(ifs=[exp.If(this=own, true=one)]))
-
-
-def days_later(day: exp.Expr, days: int) -> exp.Expr:
-    """Return a day so many days later, as a date."""
-    if not days:
-        return day
-    moved = exp.DateAdd(this=day, expression=exp.Literal.number(days), unit=exp.var("DAY"))
-    return exp.cast(moved, "date")

@@ -15,6 +15,7 @@ from statsig_staging.aggregates import ValueKind
 from statsig_staging.derived import Reached
 from statsig_staging.errors import WarehouseError
 from statsig_staging.planner import tables
+from statsig_staging.planner.times import block, later
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -119,7 +120,7 @@ def _next(
 def _in_time(step: FunnelStep, funnel: Funnel) -> exp.Expr:
     """Return the condition that a row comes after the step before, and no later than it may."""
     moment, last = exp.column("value", "e"), exp.column("reached_at", "p")
-    earliest = _later(last, -funnel.allowance_ms, "MILLISECOND")
+    earliest = later(last, -funnel.allowance_ms, "MILLISECOND")
     after = exp.GT if funnel.is_strict else exp.GTE
     conditions: list[exp.Expr] = [after(this=moment, expression=earliest)]
     for limit, since in ((step.limit, "reached_at"), (funnel.limit, "entered_at")):
@@ -130,14 +131,7 @@ def _in_time(step: FunnelStep, funnel: Funnel) -> exp.Expr:
 
 
 def _over(moment: exp.Expr, limit: Limit) -> exp.Expr:
-    return _later(moment, limit.blocks, "MINUTE" if limit.is_minutes else "DAY")
-
-
-def _later(moment: exp.Expr, blocks: int, unit: str) -> exp.Expr:
-    if not blocks:
-        return moment
-    number = exp.convert(blocks)
-    return exp.DateAdd(this=moment, expression=number, unit=exp.var(unit))
+    return later(moment, limit.blocks, block(is_minutes=limit.is_minutes))
 
 
 def _events(step: FunnelStep, wanted: Results) -> exp.Table:

@@ -11,8 +11,8 @@ from statsig_staging import templates
 from statsig_staging.aggregates import Aggregate, Fold
 from statsig_staging.derived import Reached, Retained
 from statsig_staging.planner import funnels, retentions
-from statsig_staging.planner.distinct import days_later
 from statsig_staging.planner.folds import double, named, or_zero, zero
+from statsig_staging.planner.times import days_later
 from statsig_staging.terms import ShapeKind
 
 if TYPE_CHECKING:

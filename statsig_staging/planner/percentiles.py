@@ -10,8 +10,8 @@ from statsig_staging import templates
 from statsig_staging.aggregates import ValueKind
 from statsig_staging.planner import direct, exposures, moments, tables
 from statsig_staging.planner.direct import Direct
-from statsig_staging.planner.distinct import days_later
 from statsig_staging.planner.folds import or_zero
+from statsig_staging.planner.times import days_later
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -144,8 +144,11 @@ def _statistics(wanted: Results) -> Iterator[exp.Query]:
     costly = _latest_only(wanted)
     latest = replace(wanted, only_latest=True)
     for rollup in rollups:
-        own = [each for each in wanted.statistics if rollup not in together or each not in moving]
-        of_every_day = [each for each in own if each not in costly]
+        own = wanted.statistics
+        if rollup in together:
+            own = [each for each in own if not carried.is_carried(each)]
+        limited = {each.key for each in costly}
+        of_every_day = [each for each in own if each.key not in limited]
         for group in _groups(of_every_day):
             yield _directly(wanted, group, rollup)
         for group in _groups(costly):

@@ -13,6 +13,7 @@ from statsig_staging.days import in_words
 from statsig_staging.plan import Batch, CreateTable, Merge, ReplacePartitions, Step
 from statsig_staging.planner import tables
 from statsig_staging.planner.exposures import on_days
+from statsig_staging.planner.times import block, later
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -143,7 +144,9 @@ class UnitDays:
     def _since(self, blocks: int, *, is_minutes: bool) -> exp.Expr:
         """Return the condition that a row lies at or after the start of a block since exposure."""
         occurred, exposed = self._occurred()
-        return exp.GTE(this=occurred, expression=_later(exposed, blocks, is_minutes=is_minutes))
+        return exp.GTE(
+            this=occurred, expression=later(exposed, blocks, block(is_minutes=is_minutes))
+        )
 
     def _occurred(self) -> tuple[exp.Expr, exp.Expr]:
         """Return when a row happened, and its unit's first exposure: both moments, or both days."""
@@ -157,7 +160,7 @@ class UnitDays:
         if span is None:
             return self._since(0, is_minutes=False) if looks_back else None
         occurred, exposed = self._occurred()
-        end = _later(exposed, span.end + 1, is_minutes=span.is_minutes)
+        end = later(exposed, span.end + 1, block(is_minutes=span.is_minutes))
         before = exp.LT(this=occurred, expression=end)
         if span.start == 0 and not looks_back:
             return before
@@ -396,14 +399,6 @@ def _finite(number: exp.Expr, value: exp.Expr) -> exp.Expr:
 
 def _bits(number: exp.Expr) -> exp.Expr:
     return exp.Hex(this=exp.Anonymous(this="TO_IEEE754_64", expressions=[number]))
-
-
-def _later(moment: exp.Expr, blocks: int, *, is_minutes: bool) -> exp.Expr:
-    """Return a moment, or a day, some blocks of time later."""
-    if not blocks:
-        return moment
-    unit = exp.var("MINUTE" if is_minutes else "DAY")
-    return exp.DateAdd(this=moment, expression=exp.Literal.number(blocks), unit=unit)
 
 
 def _aggregated(
