@@ -137,6 +137,13 @@ class Term:
         return tuple(part.aggregate for part in self.parts)
 
     @property
+    def is_flag(self) -> bool:
+        """Whether it is 0 or 1 by its shape."""
+        flags = (ShapeKind.ONCE, ShapeKind.AT_LEAST)
+        part = self.parts[0]
+        return len(self.parts) == 1 and part.sign > 0 and part.shape.kind in flags
+
+    @property
     def aggregates(self) -> tuple[Aggregate, ...]:
         """What unit-days store for it."""
         return tuple(stored for slot in self.slots for stored in slot.stored)

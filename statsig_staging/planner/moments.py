@@ -121,7 +121,10 @@ def key_of(aggregate: Slot) -> str:
 
 
 def source_of(statistic: Statistic, column: str) -> Moment | str | None:
-    """Return what a column holds for a metric: a moment, ``units``, or nothing."""
+    """Return what a column holds for a metric: a moment, ``units``, or nothing.
+
+    A sum of squares of what is 0 or 1 is the sum itself.
+    """
     y, n = statistic.numerator, statistic.denominator
     x, m = statistic.covariate, statistic.denominator_covariate
     if column == "percentile":
@@ -147,6 +150,8 @@ def source_of(statistic: Statistic, column: str) -> Moment | str | None:
     single = column.endswith("_total") or column == "total"
     if left is None or (right is None and not single):
         return None
+    if left == right and left.is_flag:
+        right = None
     return Moment(left, right)
 
 

@@ -13,7 +13,8 @@ from statsig_staging.days import in_words
 from statsig_staging.plan import Batch, CreateTable, Merge, ReplacePartitions, Step
 from statsig_staging.planner import tables
 from statsig_staging.planner.exposures import on_days
-from statsig_staging.planner.times import block, later
+from statsig_staging.planner.scans import parameter
+from statsig_staging.planner.times import block, days_later, later
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -85,7 +86,7 @@ class UnitDays:
         query = templates.bind(
             "unit_day_metrics",
             tables={"metric_rows": self.found(days), "first_exposures": units},
-            values={"exposed": self.exposed()},
+            values={"exposed": self.exposed(days)},
         )
         return self._with_aggregates(query)
 
@@ -137,9 +138,17 @@ class UnitDays:
             Batch(select=select, values={"ds": day.isoformat()}, partitions=(day,)) for day in days
         )
 
-    def exposed(self) -> exp.Expr:
-        """Return the condition that a row is not older than what some aggregate looks back to."""
-        return self._since(-self.reach, is_minutes=False)
+    def exposed(self, days: Days) -> exp.Expr:
+        """Return the condition that a row on ``days`` is not older than what some aggregate looks back to.
+
+        The units whose first exposure is too late for all rows of these days are named once more: so
+        they need not be read, let alone joined.
+        """
+        last = parameter("ds", "date") if days is None else templates.literal(max(days))
+        known = exp.LTE(
+            this=exp.column("first_exposure_ds", "f"), expression=days_later(last, self.reach)
+        )
+        return exp.and_(self._since(-self.reach, is_minutes=False), known)
 
     def _since(self, blocks: int, *, is_minutes: bool) -> exp.Expr:
         """Return the condition that a row lies at or after the start of a block since exposure."""

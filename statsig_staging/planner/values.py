@@ -83,7 +83,7 @@ class UnitDayValues:
                 "aggregate_keys": exp.select("k.number", "k.aggregate").from_(listed),
             },
             values={
-                "exposed": self.feed.exposed(),
+                "exposed": self.feed.exposed(days),
                 "value": self._chosen([self._value(each) for each in self.aggregates]),
                 "present": self._chosen([self._present(each) for each in self.aggregates]),
             },

@@ -222,7 +222,9 @@ FROM (
     )
 ) AS e
 JOIN "statsig_staging"."first_exposures_123" AS f
-  ON f.unit_id = e.unit_id AND e.occurred_at >= f.first_exposure
+  ON f.unit_id = e.unit_id
+  AND e.occurred_at >= f.first_exposure
+  AND f.first_exposure_ds <= CAST('2026-01-01' AS DATE)
 GROUP BY
   e.unit_id,
   e.ds

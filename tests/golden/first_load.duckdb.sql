@@ -258,7 +258,9 @@ FROM (
     )
 ) AS "e"
 JOIN "statsig_staging"."first_exposures_123" AS "f"
-  ON "f"."unit_id" = "e"."unit_id" AND "e"."occurred_at" >= "f"."first_exposure"
+  ON "f"."unit_id" = "e"."unit_id"
+  AND "e"."occurred_at" >= "f"."first_exposure"
+  AND "f"."first_exposure_ds" <= CAST('2026-01-01' AS DATE)
 GROUP BY
   "e"."unit_id",
   "e"."ds"
@@ -304,7 +306,9 @@ FROM (
     )
 ) AS "e"
 JOIN "statsig_staging"."first_exposures_123" AS "f"
-  ON "f"."unit_id" = "e"."unit_id" AND "e"."ds" >= "f"."first_exposure_ds"
+  ON "f"."unit_id" = "e"."unit_id"
+  AND "e"."ds" >= "f"."first_exposure_ds"
+  AND "f"."first_exposure_ds" <= CAST('2026-01-01' AS DATE)
 GROUP BY
   "e"."unit_id",
   "e"."ds"
@@ -620,114 +624,32 @@ FROM (
           END
         )
       ) AS "m1_move",
-      SUM(
-        CASE
-          WHEN (
-            "r"."a0" > CAST(0 AS DOUBLE)
-            AND NOT (
-              (
-                ISNAN("r"."a0") AND NOT CAST(0 AS DOUBLE) IS NULL
-              )
-            )
-          )
-          THEN CAST(1 AS DOUBLE)
-          ELSE CAST(0 AS DOUBLE)
-        END * CASE
-          WHEN (
-            "r"."a0" > CAST(0 AS DOUBLE)
-            AND NOT (
-              (
-                ISNAN("r"."a0") AND NOT CAST(0 AS DOUBLE) IS NULL
-              )
-            )
-          )
-          THEN CAST(1 AS DOUBLE)
-          ELSE CAST(0 AS DOUBLE)
-        END
-      ) AS "m2_daily",
-      SUM(
-        CASE
-          WHEN (
-            "r"."a0_total" > CAST(0 AS DOUBLE)
-            AND NOT (
-              (
-                ISNAN("r"."a0_total") AND NOT CAST(0 AS DOUBLE) IS NULL
-              )
-            )
-          )
-          THEN CAST(1 AS DOUBLE)
-          ELSE CAST(0 AS DOUBLE)
-        END * CASE
-          WHEN (
-            "r"."a0_total" > CAST(0 AS DOUBLE)
-            AND NOT (
-              (
-                ISNAN("r"."a0_total") AND NOT CAST(0 AS DOUBLE) IS NULL
-              )
-            )
-          )
-          THEN CAST(1 AS DOUBLE)
-          ELSE CAST(0 AS DOUBLE)
-        END - (
-          CASE
-            WHEN (
-              (
-                "r"."a0_total" - "r"."a0"
-              ) > CAST(0 AS DOUBLE)
-              AND NOT (
-                (
-                  ISNAN((
-                    "r"."a0_total" - "r"."a0"
-                  )) AND NOT CAST(0 AS DOUBLE) IS NULL
-                )
-              )
-            )
-            THEN CAST(1 AS DOUBLE)
-            ELSE CAST(0 AS DOUBLE)
-          END * CASE
-            WHEN (
-              (
-                "r"."a0_total" - "r"."a0"
-              ) > CAST(0 AS DOUBLE)
-              AND NOT (
-                (
-                  ISNAN((
-                    "r"."a0_total" - "r"."a0"
-                  )) AND NOT CAST(0 AS DOUBLE) IS NULL
-                )
-              )
-            )
-            THEN CAST(1 AS DOUBLE)
-            ELSE CAST(0 AS DOUBLE)
-          END
-        )
-      ) AS "m2_move",
-      SUM("r"."a0" * "r"."a0") AS "m3_daily",
-      SUM("r"."a0" * "r"."a0_total" + "r"."a0_total" * "r"."a0" - "r"."a0" * "r"."a0") AS "m3_move",
-      SUM("r"."a1") AS "m4_daily",
-      SUM("r"."a1") AS "m4_move",
-      SUM("r"."a1" * "r"."a1") AS "m5_daily",
-      SUM("r"."a1" * "r"."a1_total" + "r"."a1_total" * "r"."a1" - "r"."a1" * "r"."a1") AS "m5_move",
-      SUM("r"."a2") AS "m6_daily",
-      SUM("r"."a2") AS "m6_move",
-      SUM("r"."a2" * "r"."a2") AS "m7_daily",
-      SUM("r"."a2" * "r"."a2_total" + "r"."a2_total" * "r"."a2" - "r"."a2" * "r"."a2") AS "m7_move",
-      SUM("r"."a3") AS "m8_daily",
-      SUM("r"."a3") AS "m8_move",
-      SUM("r"."a3" * "r"."a3") AS "m9_daily",
-      SUM("r"."a3" * "r"."a3_total" + "r"."a3_total" * "r"."a3" - "r"."a3" * "r"."a3") AS "m9_move",
-      SUM("r"."a4") AS "m10_daily",
-      SUM("r"."a4") AS "m10_move",
-      SUM("r"."a4" * "r"."a2") AS "m11_daily",
-      SUM("r"."a4" * "r"."a2_total" + "r"."a4_total" * "r"."a2" - "r"."a4" * "r"."a2") AS "m11_move",
-      SUM("r"."a4" * "r"."a4") AS "m12_daily",
-      SUM("r"."a4" * "r"."a4_total" + "r"."a4_total" * "r"."a4" - "r"."a4" * "r"."a4") AS "m12_move",
-      SUM("r"."a5") AS "m13_daily",
-      SUM("r"."a5") AS "m13_move",
-      SUM("r"."a5" * "r"."a1") AS "m14_daily",
-      SUM("r"."a5" * "r"."a1_total" + "r"."a5_total" * "r"."a1" - "r"."a5" * "r"."a1") AS "m14_move",
-      SUM("r"."a5" * "r"."a5") AS "m15_daily",
-      SUM("r"."a5" * "r"."a5_total" + "r"."a5_total" * "r"."a5" - "r"."a5" * "r"."a5") AS "m15_move"
+      SUM("r"."a0" * "r"."a0") AS "m2_daily",
+      SUM("r"."a0" * "r"."a0_total" + "r"."a0_total" * "r"."a0" - "r"."a0" * "r"."a0") AS "m2_move",
+      SUM("r"."a1") AS "m3_daily",
+      SUM("r"."a1") AS "m3_move",
+      SUM("r"."a1" * "r"."a1") AS "m4_daily",
+      SUM("r"."a1" * "r"."a1_total" + "r"."a1_total" * "r"."a1" - "r"."a1" * "r"."a1") AS "m4_move",
+      SUM("r"."a2") AS "m5_daily",
+      SUM("r"."a2") AS "m5_move",
+      SUM("r"."a2" * "r"."a2") AS "m6_daily",
+      SUM("r"."a2" * "r"."a2_total" + "r"."a2_total" * "r"."a2" - "r"."a2" * "r"."a2") AS "m6_move",
+      SUM("r"."a3") AS "m7_daily",
+      SUM("r"."a3") AS "m7_move",
+      SUM("r"."a3" * "r"."a3") AS "m8_daily",
+      SUM("r"."a3" * "r"."a3_total" + "r"."a3_total" * "r"."a3" - "r"."a3" * "r"."a3") AS "m8_move",
+      SUM("r"."a4") AS "m9_daily",
+      SUM("r"."a4") AS "m9_move",
+      SUM("r"."a4" * "r"."a2") AS "m10_daily",
+      SUM("r"."a4" * "r"."a2_total" + "r"."a4_total" * "r"."a2" - "r"."a4" * "r"."a2") AS "m10_move",
+      SUM("r"."a4" * "r"."a4") AS "m11_daily",
+      SUM("r"."a4" * "r"."a4_total" + "r"."a4_total" * "r"."a4" - "r"."a4" * "r"."a4") AS "m11_move",
+      SUM("r"."a5") AS "m12_daily",
+      SUM("r"."a5") AS "m12_move",
+      SUM("r"."a5" * "r"."a1") AS "m13_daily",
+      SUM("r"."a5" * "r"."a1_total" + "r"."a5_total" * "r"."a1" - "r"."a5" * "r"."a1") AS "m13_move",
+      SUM("r"."a5" * "r"."a5") AS "m14_daily",
+      SUM("r"."a5" * "r"."a5_total" + "r"."a5_total" * "r"."a5" - "r"."a5" * "r"."a5") AS "m14_move"
     FROM "running" AS "r"
     GROUP BY
       "r"."ds",
@@ -891,85 +813,32 @@ FROM (
           ELSE CAST(0 AS DOUBLE)
         END
       ) AS "m1_standing",
-      SUM(
-        CASE
-          WHEN "d"."ds" = "r"."ds"
-          THEN CASE
-            WHEN (
-              "r"."a0" > CAST(0 AS DOUBLE)
-              AND NOT (
-                (
-                  ISNAN("r"."a0") AND NOT CAST(0 AS DOUBLE) IS NULL
-                )
-              )
-            )
-            THEN CAST(1 AS DOUBLE)
-            ELSE CAST(0 AS DOUBLE)
-          END * CASE
-            WHEN (
-              "r"."a0" > CAST(0 AS DOUBLE)
-              AND NOT (
-                (
-                  ISNAN("r"."a0") AND NOT CAST(0 AS DOUBLE) IS NULL
-                )
-              )
-            )
-            THEN CAST(1 AS DOUBLE)
-            ELSE CAST(0 AS DOUBLE)
-          END
-        END
-      ) AS "m2_daily",
-      SUM(
-        CASE
-          WHEN (
-            "r"."a0_total" > CAST(0 AS DOUBLE)
-            AND NOT (
-              (
-                ISNAN("r"."a0_total") AND NOT CAST(0 AS DOUBLE) IS NULL
-              )
-            )
-          )
-          THEN CAST(1 AS DOUBLE)
-          ELSE CAST(0 AS DOUBLE)
-        END * CASE
-          WHEN (
-            "r"."a0_total" > CAST(0 AS DOUBLE)
-            AND NOT (
-              (
-                ISNAN("r"."a0_total") AND NOT CAST(0 AS DOUBLE) IS NULL
-              )
-            )
-          )
-          THEN CAST(1 AS DOUBLE)
-          ELSE CAST(0 AS DOUBLE)
-        END
-      ) AS "m2_standing",
-      SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a0" * "r"."a0" END) AS "m3_daily",
-      SUM("r"."a0_total" * "r"."a0_total") AS "m3_standing",
-      SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a1" END) AS "m4_daily",
-      SUM("r"."a1_total") AS "m4_standing",
-      SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a1" * "r"."a1" END) AS "m5_daily",
-      SUM("r"."a1_total" * "r"."a1_total") AS "m5_standing",
-      SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a2" END) AS "m6_daily",
-      SUM("r"."a2_total") AS "m6_standing",
-      SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a2" * "r"."a2" END) AS "m7_daily",
-      SUM("r"."a2_total" * "r"."a2_total") AS "m7_standing",
-      SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a3" END) AS "m8_daily",
-      SUM("r"."a3_total") AS "m8_standing",
-      SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a3" * "r"."a3" END) AS "m9_daily",
-      SUM("r"."a3_total" * "r"."a3_total") AS "m9_standing",
-      SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a4" END) AS "m10_daily",
-      SUM("r"."a4_total") AS "m10_standing",
-      SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a4" * "r"."a2" END) AS "m11_daily",
-      SUM("r"."a4_total" * "r"."a2_total") AS "m11_standing",
-      SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a4" * "r"."a4" END) AS "m12_daily",
-      SUM("r"."a4_total" * "r"."a4_total") AS "m12_standing",
-      SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a5" END) AS "m13_daily",
-      SUM("r"."a5_total") AS "m13_standing",
-      SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a5" * "r"."a1" END) AS "m14_daily",
-      SUM("r"."a5_total" * "r"."a1_total") AS "m14_standing",
-      SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a5" * "r"."a5" END) AS "m15_daily",
-      SUM("r"."a5_total" * "r"."a5_total") AS "m15_standing"
+      SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a0" * "r"."a0" END) AS "m2_daily",
+      SUM("r"."a0_total" * "r"."a0_total") AS "m2_standing",
+      SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a1" END) AS "m3_daily",
+      SUM("r"."a1_total") AS "m3_standing",
+      SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a1" * "r"."a1" END) AS "m4_daily",
+      SUM("r"."a1_total" * "r"."a1_total") AS "m4_standing",
+      SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a2" END) AS "m5_daily",
+      SUM("r"."a2_total") AS "m5_standing",
+      SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a2" * "r"."a2" END) AS "m6_daily",
+      SUM("r"."a2_total" * "r"."a2_total") AS "m6_standing",
+      SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a3" END) AS "m7_daily",
+      SUM("r"."a3_total") AS "m7_standing",
+      SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a3" * "r"."a3" END) AS "m8_daily",
+      SUM("r"."a3_total" * "r"."a3_total") AS "m8_standing",
+      SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a4" END) AS "m9_daily",
+      SUM("r"."a4_total") AS "m9_standing",
+      SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a4" * "r"."a2" END) AS "m10_daily",
+      SUM("r"."a4_total" * "r"."a2_total") AS "m10_standing",
+      SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a4" * "r"."a4" END) AS "m11_daily",
+      SUM("r"."a4_total" * "r"."a4_total") AS "m11_standing",
+      SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a5" END) AS "m12_daily",
+      SUM("r"."a5_total") AS "m12_standing",
+      SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a5" * "r"."a1" END) AS "m13_daily",
+      SUM("r"."a5_total" * "r"."a1_total") AS "m13_standing",
+      SUM(CASE WHEN "d"."ds" = "r"."ds" THEN "r"."a5" * "r"."a5" END) AS "m14_daily",
+      SUM("r"."a5_total" * "r"."a5_total") AS "m14_standing"
     FROM "leaver_running" AS "r"
     JOIN (
       SELECT
@@ -1077,13 +946,7 @@ FROM (
         PARTITION BY "s"."group_id"
         ORDER BY "s"."ds"
         ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-      ) + COALESCE("l"."m14_standing", CAST(0 AS DOUBLE)) AS "m14_cumulative",
-      COALESCE("m"."m15_daily", CAST(0 AS DOUBLE)) + COALESCE("l"."m15_daily", CAST(0 AS DOUBLE)) AS "m15_daily",
-      SUM(COALESCE("m"."m15_move", CAST(0 AS DOUBLE))) OVER (
-        PARTITION BY "s"."group_id"
-        ORDER BY "s"."ds"
-        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-      ) + COALESCE("l"."m15_standing", CAST(0 AS DOUBLE)) AS "m15_cumulative"
+      ) + COALESCE("l"."m14_standing", CAST(0 AS DOUBLE)) AS "m14_cumulative"
     FROM "statsig_staging"."exposures_summary_123" AS "s"
     LEFT JOIN "moments" AS "m"
       ON "m"."ds" = "s"."ds" AND "m"."group_id" = "s"."group_id"
@@ -1103,29 +966,29 @@ FROM (
       WHEN "k"."number" = 0
       THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m0_daily" ELSE "t"."m0_cumulative" END
       WHEN "k"."number" = 1
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m13_daily" ELSE "t"."m13_cumulative" END
+      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m12_daily" ELSE "t"."m12_cumulative" END
       WHEN "k"."number" = 2
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m10_daily" ELSE "t"."m10_cumulative" END
+      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m9_daily" ELSE "t"."m9_cumulative" END
       WHEN "k"."number" = 3
       THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m1_daily" ELSE "t"."m1_cumulative" END
       WHEN "k"."number" = 4
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m13_daily" ELSE "t"."m13_cumulative" END
+      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m12_daily" ELSE "t"."m12_cumulative" END
       WHEN "k"."number" = 5
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m8_daily" ELSE "t"."m8_cumulative" END
+      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m7_daily" ELSE "t"."m7_cumulative" END
     END AS "total",
     CASE
       WHEN "k"."number" = 0
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m3_daily" ELSE "t"."m3_cumulative" END
-      WHEN "k"."number" = 1
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m15_daily" ELSE "t"."m15_cumulative" END
-      WHEN "k"."number" = 2
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m12_daily" ELSE "t"."m12_cumulative" END
-      WHEN "k"."number" = 3
       THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m2_daily" ELSE "t"."m2_cumulative" END
+      WHEN "k"."number" = 1
+      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m14_daily" ELSE "t"."m14_cumulative" END
+      WHEN "k"."number" = 2
+      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m11_daily" ELSE "t"."m11_cumulative" END
+      WHEN "k"."number" = 3
+      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m1_daily" ELSE "t"."m1_cumulative" END
       WHEN "k"."number" = 4
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m15_daily" ELSE "t"."m15_cumulative" END
+      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m14_daily" ELSE "t"."m14_cumulative" END
       WHEN "k"."number" = 5
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m9_daily" ELSE "t"."m9_cumulative" END
+      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m8_daily" ELSE "t"."m8_cumulative" END
     END AS "total_squares",
     CASE
       WHEN "k"."number" = 0
@@ -1133,31 +996,31 @@ FROM (
       WHEN "k"."number" = 1
       THEN CAST("t"."units" AS DOUBLE)
       WHEN "k"."number" = 2
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m6_daily" ELSE "t"."m6_cumulative" END
+      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m5_daily" ELSE "t"."m5_cumulative" END
       WHEN "k"."number" = 3
       THEN CAST("t"."units" AS DOUBLE)
       WHEN "k"."number" = 4
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m4_daily" ELSE "t"."m4_cumulative" END
+      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m3_daily" ELSE "t"."m3_cumulative" END
       WHEN "k"."number" = 5
       THEN CAST("t"."units" AS DOUBLE)
     END AS "divisor",
     CASE
       WHEN "k"."number" = 2
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m6_daily" ELSE "t"."m6_cumulative" END
+      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m5_daily" ELSE "t"."m5_cumulative" END
       WHEN "k"."number" = 4
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m4_daily" ELSE "t"."m4_cumulative" END
+      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m3_daily" ELSE "t"."m3_cumulative" END
     END AS "denominator_total",
     CASE
       WHEN "k"."number" = 2
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m7_daily" ELSE "t"."m7_cumulative" END
+      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m6_daily" ELSE "t"."m6_cumulative" END
       WHEN "k"."number" = 4
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m5_daily" ELSE "t"."m5_cumulative" END
+      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m4_daily" ELSE "t"."m4_cumulative" END
     END AS "denominator_total_squares",
     CASE
       WHEN "k"."number" = 2
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m11_daily" ELSE "t"."m11_cumulative" END
+      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m10_daily" ELSE "t"."m10_cumulative" END
       WHEN "k"."number" = 4
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m14_daily" ELSE "t"."m14_cumulative" END
+      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m13_daily" ELSE "t"."m13_cumulative" END
     END AS "numerator_denominator_product",
     CAST(NULL AS DOUBLE) AS "covariate_total",
     CAST(NULL AS DOUBLE) AS "covariate_total_squares",
