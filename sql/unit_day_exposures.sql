@@ -1,5 +1,5 @@
 -- One row per unit and day: its first exposure of that day, and the groups it was seen in.
--- version: 1
+-- version: 2
 WITH by_group AS (
   SELECT
     e.unit_id,
@@ -11,26 +11,16 @@ WITH by_group AS (
     e.unit_id,
     e.ds,
     e.group_id
-), ranked AS (
-  SELECT
-    g.unit_id,
-    g.ds,
-    g.first_exposure,
-    g.group_id,
-    MIN(g.group_id) OVER (PARTITION BY g.unit_id, g.ds) AS min_group_id,
-    MAX(g.group_id) OVER (PARTITION BY g.unit_id, g.ds) AS max_group_id,
-    LEAD(g.first_exposure) OVER (PARTITION BY g.unit_id, g.ds ORDER BY g.first_exposure, g.group_id) AS crossover_at,
-    ROW_NUMBER() OVER (PARTITION BY g.unit_id, g.ds ORDER BY g.first_exposure, g.group_id) AS place
-  FROM by_group AS g
 )
 SELECT
-  r.unit_id,
-  r.ds,
-  r.first_exposure,
-  r.group_id,
-  r.min_group_id,
-  r.max_group_id,
-  r.crossover_at
-FROM ranked AS r
-WHERE
-  r.place = 1
+  g.unit_id,
+  g.ds,
+  MIN(g.first_exposure) AS first_exposure,
+  MIN_BY(g.group_id, ROW(g.first_exposure, g.group_id)) AS group_id,
+  MIN(g.group_id) AS min_group_id,
+  MAX(g.group_id) AS max_group_id,
+  CASE WHEN COUNT(*) > 1 THEN MIN(g.first_exposure, 2)[2] END AS crossover_at
+FROM by_group AS g
+GROUP BY
+  g.unit_id,
+  g.ds

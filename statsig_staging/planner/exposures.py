@@ -163,46 +163,30 @@ def _internal(number: int) -> str:
 def unit_day_exposures(source: AssignmentSource, rows: exp.Query) -> exp.Query:
     """Return one row per unit and day of the given exposures, with the context columns."""
     outer = templates.bind("unit_day_exposures", tables={"exposures": rows})
-    by_group, ranked = templates.part(outer, "by_group"), templates.part(outer, "ranked")
+    by_group = templates.part(outer, "by_group")
     for number, name in enumerate(source.context):
         inner = _internal(number)
-        by_group.select(*_first_value(inner), copy=False)
-        ranked.select(_first_of_groups(inner), copy=False)
-        outer.select(exp.alias_(exp.column(inner, "r"), name.lower(), quoted=True), copy=False)
+        value, moment = exp.column(inner, "e", quoted=True), exp.column("exposed_at", "e")
+        seen = exp.Filter(this=exp.Min(this=moment.copy()), expression=_present(value))
+        by_group.select(
+            exp.alias_(_first(value, moment), inner, quoted=True),
+            exp.alias_(seen, f"{inner}_at", quoted=True),
+            copy=False,
+        )
+        value, moment = (exp.column(each, "g", quoted=True) for each in (inner, f"{inner}_at"))
+        outer.select(exp.alias_(_first(value, moment), name.lower(), quoted=True), copy=False)
     return outer
 
 
-def _first_value(name: str) -> tuple[exp.Expr, exp.Expr]:
-    """Return a group's first value that is not null, ties by value, and when it was."""
-    value, moment = exp.column(name, "e", quoted=True), exp.column("exposed_at", "e")
-    present = exp.Where(this=exp.not_(exp.Is(this=value, expression=exp.null())))
+def _first(value: exp.Expr, moment: exp.Expr) -> exp.Expr:
+    """Return the first value that is not null, ties by value."""
     order = exp.Anonymous(this="ROW", expressions=[moment.copy(), value.copy()])
-    first = exp.Filter(this=exp.ArgMin(this=value.copy(), expression=order), expression=present)
-    seen = exp.Filter(this=exp.Min(this=moment.copy()), expression=present.copy())
-    return exp.alias_(first, name, quoted=True), exp.alias_(seen, f"{name}_at", quoted=True)
+    found = exp.ArgMin(this=value.copy(), expression=order)
+    return exp.Filter(this=found, expression=_present(value))
 
 
-def _first_of_groups(name: str) -> exp.Expr:
-    """Return the first of the groups' values, over the whole unit-day."""
-    order = exp.Order(
-        expressions=[
-            exp.Ordered(this=exp.column(f"{name}_at", "g", quoted=True), nulls_first=False),
-            exp.Ordered(this=exp.column(name, "g", quoted=True), nulls_first=False),
-        ]
-    )
-    window = exp.Window(
-        this=exp.FirstValue(this=exp.column(name, "g", quoted=True)),
-        partition_by=[exp.column("unit_id", "g"), exp.column("ds", "g")],
-        order=order,
-        spec=exp.WindowSpec(
-            kind="ROWS",
-            start="UNBOUNDED",
-            start_side="PRECEDING",
-            end="UNBOUNDED",
-            end_side="FOLLOWING",
-        ),
-    )
-    return exp.alias_(window, name, quoted=True)
+def _present(value: exp.Expr) -> exp.Where:
+    return exp.Where(this=exp.not_(exp.Is(this=value.copy(), expression=exp.null())))
 
 
 def counts_step(of: ExposureTables) -> Step:

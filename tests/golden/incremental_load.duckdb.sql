@@ -66,41 +66,28 @@ WITH "by_group" AS (
     "e"."unit_id",
     "e"."ds",
     "e"."group_id"
-), "ranked" AS (
-  SELECT
-    "g"."unit_id",
-    "g"."ds",
-    "g"."first_exposure",
-    "g"."group_id",
-    MIN("g"."group_id") OVER (PARTITION BY "g"."unit_id", "g"."ds") AS "min_group_id",
-    MAX("g"."group_id") OVER (PARTITION BY "g"."unit_id", "g"."ds") AS "max_group_id",
-    LEAD("g"."first_exposure") OVER (
-      PARTITION BY "g"."unit_id", "g"."ds"
-      ORDER BY "g"."first_exposure", "g"."group_id"
-    ) AS "crossover_at",
-    ROW_NUMBER() OVER (
-      PARTITION BY "g"."unit_id", "g"."ds"
-      ORDER BY "g"."first_exposure", "g"."group_id"
-    ) AS "place",
-    FIRST_VALUE("g"."context_0") OVER (
-      PARTITION BY "g"."unit_id", "g"."ds"
-      ORDER BY "g"."context_0_at", "g"."context_0"
-      ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
-    ) AS "context_0"
-  FROM "by_group" AS "g"
 )
 SELECT
-  "r"."unit_id",
-  "r"."ds",
-  "r"."first_exposure",
-  "r"."group_id",
-  "r"."min_group_id",
-  "r"."max_group_id",
-  "r"."crossover_at",
-  "r"."context_0" AS "device"
-FROM "ranked" AS "r"
-WHERE
-  "r"."place" = 1;
+  "g"."unit_id",
+  "g"."ds",
+  MIN("g"."first_exposure") AS "first_exposure",
+  ARG_MIN_NULL("g"."group_id", ROW("g"."first_exposure", "g"."group_id")) AS "group_id",
+  MIN("g"."group_id") AS "min_group_id",
+  MAX("g"."group_id") AS "max_group_id",
+  CASE
+    WHEN COUNT(*) > 1
+    THEN ATHENA_MUST(
+      MIN("g"."first_exposure", 2)[2],
+      2 BETWEEN 1 AND LEN(MIN("g"."first_exposure", 2)),
+      'the subscript finds nothing; write element_at(x, i)'
+    )
+  END AS "crossover_at",
+  ARG_MIN_NULL("g"."context_0", ROW("g"."context_0_at", "g"."context_0")) FILTER(WHERE
+    NOT "g"."context_0" IS NULL) AS "device"
+FROM "by_group" AS "g"
+GROUP BY
+  "g"."unit_id",
+  "g"."ds";
 
 -- first_exposures: Merge first_exposures_123 by unit_id, deleting where is_deleted
 SELECT

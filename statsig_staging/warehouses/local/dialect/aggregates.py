@@ -86,10 +86,15 @@ def _with_value(node: exp.Expr, change: Callable[[exp.Expr, exp.Expr], exp.Expr]
 
 
 def lowest_or_highest(node: exp.Expr) -> exp.Expr:
-    """Leave MIN and MAX of one value as they are."""
-    if node.expressions:
+    """Leave MIN and MAX as they are, and the n lowest values: neither engine counts nulls, and NaN is last."""
+    if node.expressions and (isinstance(node, exp.Max) or not _is_count(node.expressions[0])):
         raise refused(f"{node.key}(x, n)", "use a window with ROW_NUMBER()")
     return node
+
+
+def _is_count(number: exp.Expr) -> bool:
+    """Return whether it is a number that MIN(x, n) takes; Trino's has to be below 10,000."""
+    return isinstance(number, exp.Literal) and number.is_int and 0 < int(number.name) < 10_000
 
 
 def at_extreme(node: exp.Expr) -> exp.Expr:
