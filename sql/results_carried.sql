@@ -1,7 +1,7 @@
 -- Sums over the counted units by day, metric and group, of values that change with a unit's own rows only.
 -- A sum over all units moves only by the units active on a day. Units that meet a second group are few;
 -- they stand apart, with their totals on every day until they leave, so that nothing of them remains.
--- version: 1
+-- version: 2
 WITH members AS (
   SELECT
     f.unit_id,
@@ -74,6 +74,14 @@ WITH members AS (
     ON m.ds = s.ds AND m.group_id = s.group_id
   LEFT JOIN leaver_moments AS l
     ON l.ds = s.ds AND l.group_id = s.group_id
+), by_rollup AS (
+  SELECT
+    r.rollup,
+    t.ds,
+    t.group_id,
+    t.units
+  FROM series AS t
+  CROSS JOIN rollups AS r
 )
 SELECT
   k.rollup,
@@ -84,5 +92,6 @@ SELECT
   CAST(NULL AS VARCHAR) AS dimension_value,
   t.group_id,
   t.units
-FROM series AS t
-CROSS JOIN statistic_keys AS k
+FROM by_rollup AS t
+JOIN statistic_keys AS k
+  ON k.rollup = t.rollup

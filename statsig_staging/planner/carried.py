@@ -46,6 +46,7 @@ def statistics(wanted: Results, chosen: Sequence[Statistic], rollups: Sequence[s
             "unit_days": moments.unit_days(wanted, wanted.totals, names.aggregates),
             "statistic_keys": moments.keys(rollups, chosen),
             "days": exposures.listed_days(wanted.days),
+            "rollups": _listed(rollups),
         },
         values={
             "crossovers_leave": experiment.crossover == "exclude",
@@ -60,8 +61,14 @@ def statistics(wanted: Results, chosen: Sequence[Statistic], rollups: Sequence[s
     _fill_moments(templates.part(query, "moments"), names)
     _fill_leaver_moments(templates.part(query, "leaver_moments"), names)
     _fill_series(templates.part(query, "series"), names)
-    moments.fill_statistics(query, chosen, lambda source: _by_rollup(source, names))
+    _fill_by_rollup(templates.part(query, "by_rollup"), names)
+    moments.fill_statistics(query, chosen, lambda source: _value(source, names))
     return query
+
+
+def _listed(rollups: Sequence[str]) -> exp.Query:
+    listed = templates.values_table("r", ["rollup"], [[rollup] for rollup in rollups])
+    return exp.select(exp.column("rollup", "r")).from_(listed)
 
 
 def _fold(activity: exp.Select, names: Numbered, day: date) -> None:
@@ -208,12 +215,17 @@ def _fill_series(series: exp.Select, names: Numbered) -> None:
         )
 
 
-def _by_rollup(source: Moment | str, names: Numbered) -> exp.Expr:
+def _fill_by_rollup(rows: exp.Select, names: Numbered) -> None:
+    for short, _ in names.moments.values():
+        is_daily = exp.EQ(this=exp.column("rollup", "r"), expression=exp.Literal.string("daily"))
+        chosen = exp.Case(
+            ifs=[exp.If(this=is_daily, true=exp.column(f"{short}_daily", "t"))],
+            default=exp.column(f"{short}_cumulative", "t"),
+        )
+        rows.select(named(chosen, short), copy=False)
+
+
+def _value(source: Moment | str, names: Numbered) -> exp.Expr:
     if isinstance(source, str):
         return double(exp.column(source, "t"))
-    short, _ = names.moments[source.key]
-    is_daily = exp.EQ(this=exp.column("rollup", "k"), expression=exp.Literal.string("daily"))
-    return exp.Case(
-        ifs=[exp.If(this=is_daily, true=exp.column(f"{short}_daily", "t"))],
-        default=exp.column(f"{short}_cumulative", "t"),
-    )
+    return exp.column(names.moments[source.key][0], "t")

@@ -939,6 +939,35 @@ FROM (
       ON "m"."ds" = "s"."ds" AND "m"."group_id" = "s"."group_id"
     LEFT JOIN "leaver_moments" AS "l"
       ON "l"."ds" = "s"."ds" AND "l"."group_id" = "s"."group_id"
+  ), "by_rollup" AS (
+    SELECT
+      "r"."rollup",
+      "t"."ds",
+      "t"."group_id",
+      "t"."units",
+      CASE WHEN "r"."rollup" = 'daily' THEN "t"."m0_daily" ELSE "t"."m0_cumulative" END AS "m0",
+      CASE WHEN "r"."rollup" = 'daily' THEN "t"."m1_daily" ELSE "t"."m1_cumulative" END AS "m1",
+      CASE WHEN "r"."rollup" = 'daily' THEN "t"."m2_daily" ELSE "t"."m2_cumulative" END AS "m2",
+      CASE WHEN "r"."rollup" = 'daily' THEN "t"."m3_daily" ELSE "t"."m3_cumulative" END AS "m3",
+      CASE WHEN "r"."rollup" = 'daily' THEN "t"."m4_daily" ELSE "t"."m4_cumulative" END AS "m4",
+      CASE WHEN "r"."rollup" = 'daily' THEN "t"."m5_daily" ELSE "t"."m5_cumulative" END AS "m5",
+      CASE WHEN "r"."rollup" = 'daily' THEN "t"."m6_daily" ELSE "t"."m6_cumulative" END AS "m6",
+      CASE WHEN "r"."rollup" = 'daily' THEN "t"."m7_daily" ELSE "t"."m7_cumulative" END AS "m7",
+      CASE WHEN "r"."rollup" = 'daily' THEN "t"."m8_daily" ELSE "t"."m8_cumulative" END AS "m8",
+      CASE WHEN "r"."rollup" = 'daily' THEN "t"."m9_daily" ELSE "t"."m9_cumulative" END AS "m9",
+      CASE WHEN "r"."rollup" = 'daily' THEN "t"."m10_daily" ELSE "t"."m10_cumulative" END AS "m10",
+      CASE WHEN "r"."rollup" = 'daily' THEN "t"."m11_daily" ELSE "t"."m11_cumulative" END AS "m11",
+      CASE WHEN "r"."rollup" = 'daily' THEN "t"."m12_daily" ELSE "t"."m12_cumulative" END AS "m12",
+      CASE WHEN "r"."rollup" = 'daily' THEN "t"."m13_daily" ELSE "t"."m13_cumulative" END AS "m13",
+      CASE WHEN "r"."rollup" = 'daily' THEN "t"."m14_daily" ELSE "t"."m14_cumulative" END AS "m14"
+    FROM "series" AS "t"
+    CROSS JOIN (
+      SELECT
+        "r"."rollup"
+      FROM (VALUES
+        ('daily'),
+        ('cumulative')) AS "r"("rollup")
+    ) AS "r"
   )
   SELECT
     "k"."rollup",
@@ -951,31 +980,31 @@ FROM (
     "t"."units",
     CASE
       WHEN "k"."number" = 0
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m0_daily" ELSE "t"."m0_cumulative" END
+      THEN "t"."m0"
       WHEN "k"."number" = 1
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m12_daily" ELSE "t"."m12_cumulative" END
+      THEN "t"."m12"
       WHEN "k"."number" = 2
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m9_daily" ELSE "t"."m9_cumulative" END
+      THEN "t"."m9"
       WHEN "k"."number" = 3
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m1_daily" ELSE "t"."m1_cumulative" END
+      THEN "t"."m1"
       WHEN "k"."number" = 4
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m12_daily" ELSE "t"."m12_cumulative" END
+      THEN "t"."m12"
       WHEN "k"."number" = 5
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m7_daily" ELSE "t"."m7_cumulative" END
+      THEN "t"."m7"
     END AS "total",
     CASE
       WHEN "k"."number" = 0
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m2_daily" ELSE "t"."m2_cumulative" END
+      THEN "t"."m2"
       WHEN "k"."number" = 1
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m14_daily" ELSE "t"."m14_cumulative" END
+      THEN "t"."m14"
       WHEN "k"."number" = 2
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m11_daily" ELSE "t"."m11_cumulative" END
+      THEN "t"."m11"
       WHEN "k"."number" = 3
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m1_daily" ELSE "t"."m1_cumulative" END
+      THEN "t"."m1"
       WHEN "k"."number" = 4
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m14_daily" ELSE "t"."m14_cumulative" END
+      THEN "t"."m14"
       WHEN "k"."number" = 5
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m8_daily" ELSE "t"."m8_cumulative" END
+      THEN "t"."m8"
     END AS "total_squares",
     CASE
       WHEN "k"."number" = 0
@@ -983,32 +1012,17 @@ FROM (
       WHEN "k"."number" = 1
       THEN CAST("t"."units" AS DOUBLE)
       WHEN "k"."number" = 2
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m5_daily" ELSE "t"."m5_cumulative" END
+      THEN "t"."m5"
       WHEN "k"."number" = 3
       THEN CAST("t"."units" AS DOUBLE)
       WHEN "k"."number" = 4
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m3_daily" ELSE "t"."m3_cumulative" END
+      THEN "t"."m3"
       WHEN "k"."number" = 5
       THEN CAST("t"."units" AS DOUBLE)
     END AS "divisor",
-    CASE
-      WHEN "k"."number" = 2
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m5_daily" ELSE "t"."m5_cumulative" END
-      WHEN "k"."number" = 4
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m3_daily" ELSE "t"."m3_cumulative" END
-    END AS "denominator_total",
-    CASE
-      WHEN "k"."number" = 2
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m6_daily" ELSE "t"."m6_cumulative" END
-      WHEN "k"."number" = 4
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m4_daily" ELSE "t"."m4_cumulative" END
-    END AS "denominator_total_squares",
-    CASE
-      WHEN "k"."number" = 2
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m10_daily" ELSE "t"."m10_cumulative" END
-      WHEN "k"."number" = 4
-      THEN CASE WHEN "k"."rollup" = 'daily' THEN "t"."m13_daily" ELSE "t"."m13_cumulative" END
-    END AS "numerator_denominator_product",
+    CASE WHEN "k"."number" = 2 THEN "t"."m5" WHEN "k"."number" = 4 THEN "t"."m3" END AS "denominator_total",
+    CASE WHEN "k"."number" = 2 THEN "t"."m6" WHEN "k"."number" = 4 THEN "t"."m4" END AS "denominator_total_squares",
+    CASE WHEN "k"."number" = 2 THEN "t"."m10" WHEN "k"."number" = 4 THEN "t"."m13" END AS "numerator_denominator_product",
     CAST(NULL AS DOUBLE) AS "covariate_total",
     CAST(NULL AS DOUBLE) AS "covariate_total_squares",
     CAST(NULL AS DOUBLE) AS "covariate_product",
@@ -1019,8 +1033,8 @@ FROM (
     CAST(NULL AS DOUBLE) AS "denominator_denominator_covariate_product",
     CAST(NULL AS DOUBLE) AS "covariates_product",
     CAST(NULL AS DOUBLE) AS "percentile"
-  FROM "series" AS "t"
-  CROSS JOIN (
+  FROM "by_rollup" AS "t"
+  JOIN (
     SELECT
       "k"."rollup",
       "k"."metric",
@@ -1039,4 +1053,5 @@ FROM (
       ('cumulative', 'revenue_per_visit', 4),
       ('cumulative', 'seconds', 5)) AS "k"("rollup", "metric", "number")
   ) AS "k"
+    ON "k"."rollup" = "t"."rollup"
 ) AS "z";

@@ -502,6 +502,24 @@ FROM (
       ON m.ds = s.ds AND m.group_id = s.group_id
     LEFT JOIN leaver_moments AS l
       ON l.ds = s.ds AND l.group_id = s.group_id
+  ), by_rollup AS (
+    SELECT
+      r.rollup,
+      t.ds,
+      t.group_id,
+      t.units,
+      CASE WHEN r.rollup = 'daily' THEN t.m0_daily ELSE t.m0_cumulative END AS m0,
+      CASE WHEN r.rollup = 'daily' THEN t.m1_daily ELSE t.m1_cumulative END AS m1,
+      CASE WHEN r.rollup = 'daily' THEN t.m2_daily ELSE t.m2_cumulative END AS m2,
+      CASE WHEN r.rollup = 'daily' THEN t.m3_daily ELSE t.m3_cumulative END AS m3
+    FROM series AS t
+    CROSS JOIN (
+      SELECT
+        r.rollup
+      FROM (VALUES
+        ('daily'),
+        ('cumulative')) AS r(rollup)
+    ) AS r
   )
   SELECT
     k.rollup,
@@ -512,18 +530,8 @@ FROM (
     CAST(NULL AS VARCHAR) AS dimension_value,
     t.group_id,
     t.units,
-    CASE k.number
-      WHEN 0
-      THEN CASE WHEN k.rollup = 'daily' THEN t.m0_daily ELSE t.m0_cumulative END
-      WHEN 1
-      THEN CASE WHEN k.rollup = 'daily' THEN t.m2_daily ELSE t.m2_cumulative END
-    END AS total,
-    CASE k.number
-      WHEN 0
-      THEN CASE WHEN k.rollup = 'daily' THEN t.m1_daily ELSE t.m1_cumulative END
-      WHEN 1
-      THEN CASE WHEN k.rollup = 'daily' THEN t.m3_daily ELSE t.m3_cumulative END
-    END AS total_squares,
+    CASE k.number WHEN 0 THEN t.m0 WHEN 1 THEN t.m2 END AS total,
+    CASE k.number WHEN 0 THEN t.m1 WHEN 1 THEN t.m3 END AS total_squares,
     CASE k.number
       WHEN 0
       THEN CAST(t.units AS DOUBLE)
@@ -543,8 +551,8 @@ FROM (
     CAST(NULL AS DOUBLE) AS denominator_denominator_covariate_product,
     CAST(NULL AS DOUBLE) AS covariates_product,
     CAST(NULL AS DOUBLE) AS percentile
-  FROM series AS t
-  CROSS JOIN (
+  FROM by_rollup AS t
+  JOIN (
     SELECT
       k.rollup,
       k.metric,
@@ -555,4 +563,5 @@ FROM (
       ('cumulative', 'purchases', 0),
       ('cumulative', 'revenue', 1)) AS k(rollup, metric, number)
   ) AS k
+    ON k.rollup = t.rollup
 ) AS z;

@@ -171,11 +171,11 @@ def simple_case(node: exp.Expr) -> exp.Expr:
     subject = node.this
     if not subject:
         return node
-    branches = []
     for branch in node.args["ifs"]:
-        equal = exp.EQ(this=paren(subject).copy(), expression=paren(branch.this).copy())
-        branches.append((equal, branch.args["true"]))
-    return case(*branches, default=node.args.get("default"))
+        equal = exp.EQ(this=paren(subject.copy()), expression=paren(branch.this))
+        branch.set("this", equal)
+    node.set("this", None)
+    return node
 
 
 def one_type(node: exp.Expr) -> exp.Expr:
