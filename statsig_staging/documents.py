@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from sqlglot import exp
 
+from statsig_staging.collecting import seldom_collected
 from statsig_staging.days import in_words
 from statsig_staging.plan import Check, CreateTable, Drop, Merge, Replace, ReplacePartitions
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 SQL_DIALECT = "athena"
 
 
+@seldom_collected
 def plan_document(plan: Plan, *, sql: bool) -> dict[str, Any]:
     """Return a plan as values that JSON can hold, with the SQL of each statement if asked for."""
     return {
@@ -236,7 +238,9 @@ def statements_text(plan: Plan) -> Iterator[str]:
     """Yield the SQL of each statement of a plan, each below a comment that says what it is for."""
     for step in plan.steps:
         for comment, select in _selects(step):
-            yield f"-- step {comment}\n{select.sql(SQL_DIALECT, pretty=True)};\n"
+            with seldom_collected:
+                text = select.sql(SQL_DIALECT, pretty=True)
+            yield f"-- step {comment}\n{text};\n"
 
 
 def _selects(step: Step) -> Iterator[tuple[str, exp.Query]]:

@@ -8,6 +8,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from statsig_staging import state, terms
+from statsig_staging.collecting import seldom_collected
 from statsig_staging.days import DAY, Window
 from statsig_staging.errors import ConfigError
 from statsig_staging.expressions import suggestion
@@ -113,6 +114,7 @@ def _target(experiment: Experiment, through: date | None, today: date) -> date:
     return target
 
 
+@seldom_collected
 def prepare(
     project: Project, warehouse: Warehouse, asked: Asked, published: tuple[Published, ...]
 ) -> Plan:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cached_property
 from typing import TYPE_CHECKING, assert_never
 
 from statsig_staging.aggregates import AggregateKind, Fold, Span, aggregate
@@ -196,7 +197,7 @@ class Clock:
         return not self.bake_days and not self.completions
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Statistic:
     """A metric as the statistics of one term, or of one over another.
 
@@ -238,7 +239,7 @@ class Statistic:
         found = (self.covariate, self.denominator_covariate)
         return tuple(term for term in found if term is not None)
 
-    @property
+    @cached_property
     def aggregates(self) -> tuple[Aggregate, ...]:
         """What unit-days store for it."""
         terms = (*self.values, *self.covariates)

@@ -45,6 +45,14 @@ class _Entries:
             ]
             for kind in KINDS
         }
+        self._named = {kind: self._by_name(kind) for kind in KINDS}
+
+    def _by_name(self, kind: str) -> dict[str, Mapping[str, Any]]:
+        """Return name → entry; of two that share a name, the first."""
+        found: dict[str, Mapping[str, Any]] = {}
+        for _, view in self.all(kind):
+            found.setdefault(_text(view.get("name")), view)
+        return found
 
     def all(self, kind: str) -> Iterable[tuple[Location, Mapping[str, Any]]]:
         for index, view in enumerate(self._views[kind]):
@@ -56,15 +64,12 @@ class _Entries:
         return [(location, name) for location, name in found if name]
 
     def find(self, kind: str, name: str) -> Mapping[str, Any]:
-        for _, view in self.all(kind):
-            if _text(view.get("name")) == name:
-                return view
-        return {}
+        return self._named[kind].get(name, {})
 
     def unknown(self, kind: str, name: str, location: Location) -> Iterable[Problem]:
-        known = [other for _, other in self.names(kind)]
-        known += [BUILT_IN[kind]] if kind in BUILT_IN else []
-        if name and name not in known:
+        built_in = BUILT_IN.get(kind)
+        if name and name not in self._named[kind] and name != built_in:
+            known = [*filter(None, self._named[kind]), *([built_in] if built_in else [])]
             what = kind.removesuffix("s").replace("_", " ")
             near = expressions.suggestion(name, known)
             yield Problem(location, f"there is no {what} {quote(name)}{near}", absent=True)

@@ -88,13 +88,16 @@ def _fold(activity: exp.Select, names: Numbered, day: date) -> None:
 
 
 def _fill_activity(activity: exp.Select, names: Numbered) -> None:
-    for short, aggregate in names.aggregates.values():
-        value = present(aggregate, exp.column(short, "u"))
-        activity.select(named(value, short), copy=False)
+    values = (
+        named(present(aggregate, exp.column(short, "u")), short)
+        for short, aggregate in names.aggregates.values()
+    )
+    activity.select(*values, copy=False)
 
 
 def _fill_running(running_days: exp.Select, names: Numbered, unit: str) -> None:
     """Add, per aggregate, the day's value and the unit's total through that day, and before it if need be."""
+    columns: list[exp.Expr] = []
     for short, aggregate in names.aggregates.values():
         value = exp.column(short, "a")
         ends = {"total": "CURRENT ROW"}
@@ -113,18 +116,20 @@ def _fill_running(running_days: exp.Select, names: Numbered, unit: str) -> None:
             )
             for name, end in ends.items()
         )
-        running_days.select(value, *windows, copy=False)
+        columns += (value, *windows)
+    running_days.select(*columns, copy=False)
 
 
 def _fill_moments(rows: exp.Select, names: Numbered) -> None:
     """Add, per moment, what the day's rows sum to, and by how much the sum over all units moves."""
+    sums: list[exp.Expr] = []
     for short, moment in names.moments.values():
         day = _product(moment, names, _day_value)
-        rows.select(
+        sums += (
             named(exp.Sum(this=day), f"{short}_daily"),
             named(exp.Sum(this=_move(moment, names)), f"{short}_move"),
-            copy=False,
         )
+    rows.select(*sums, copy=False)
 
 
 def _move(moment: Moment, names: Numbered) -> exp.Expr:
@@ -153,14 +158,15 @@ def _move(moment: Moment, names: Numbered) -> exp.Expr:
 
 def _fill_leaver_moments(rows: exp.Select, names: Numbered) -> None:
     """Add, per moment, what the day's rows of the leavers sum to, and where their totals stand."""
+    sums: list[exp.Expr] = []
     for short, moment in names.moments.values():
         on_day = exp.EQ(this=exp.column("ds", "d"), expression=exp.column("ds", "r"))
         day = exp.Case(ifs=[exp.If(this=on_day, true=_product(moment, names, _day_value))])
-        rows.select(
+        sums += (
             named(exp.Sum(this=day), f"{short}_daily"),
             named(exp.Sum(this=_product(moment, names, _total)), f"{short}_standing"),
-            copy=False,
         )
+    rows.select(*sums, copy=False)
 
 
 def _product(moment: Moment, names: Numbered, value: Callable[[Slot, str], exp.Expr]) -> exp.Expr:
@@ -194,6 +200,7 @@ def _total_before(aggregate: Slot, short: str) -> exp.Expr:
 
 
 def _fill_series(series: exp.Select, names: Numbered) -> None:
+    columns: list[exp.Expr] = []
     for short, _ in names.moments.values():
         moved = exp.Window(
             this=exp.Sum(this=or_zero(exp.column(f"{short}_move", "m"))),
@@ -208,21 +215,20 @@ def _fill_series(series: exp.Select, names: Numbered) -> None:
             expression=or_zero(exp.column(f"{short}_daily", "l")),
         )
         cumulative = exp.Add(this=moved, expression=or_zero(exp.column(f"{short}_standing", "l")))
-        series.select(
-            named(daily, f"{short}_daily"),
-            named(cumulative, f"{short}_cumulative"),
-            copy=False,
-        )
+        columns += (named(daily, f"{short}_daily"), named(cumulative, f"{short}_cumulative"))
+    series.select(*columns, copy=False)
 
 
 def _fill_by_rollup(rows: exp.Select, names: Numbered) -> None:
+    columns: list[exp.Expr] = []
     for short, _ in names.moments.values():
         is_daily = exp.EQ(this=exp.column("rollup", "r"), expression=exp.Literal.string("daily"))
         chosen = exp.Case(
             ifs=[exp.If(this=is_daily, true=exp.column(f"{short}_daily", "t"))],
             default=exp.column(f"{short}_cumulative", "t"),
         )
-        rows.select(named(chosen, short), copy=False)
+        columns.append(named(chosen, short))
+    rows.select(*columns, copy=False)
 
 
 def _value(source: Moment | str, names: Numbered) -> exp.Expr:

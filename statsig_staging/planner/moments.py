@@ -233,10 +233,10 @@ def unit_days(
             if gone_after is not None:
                 gone_ds = days_later(exp.column("ds", "u"), gone_after)
                 query.select(named(gone_ds, "gone_ds"), copy=False)
-            for key, (short, _) in aggregates.items():
-                held = relation.columns.get(key)
-                value = exp.null() if held is None else exp.column(held, "u")
-                query.select(named(double(value), short), copy=False)
+            values = (
+                named(double(relation.value(key)), short) for key, (short, _) in aggregates.items()
+            )
+            query.select(*values, copy=False)
             selects.append(query.from_(part.subquery("u", copy=False), copy=False))
     counted = [] if distinct is None else distinct.counted(aggregates, since)
     selects += counted
@@ -254,6 +254,11 @@ class _Relation:
 
     parts: Sequence[exp.Query]
     columns: Mapping[str, str]
+
+    def value(self, key: str) -> exp.Expr:
+        """Return the column of an aggregate, null where it is of another relation."""
+        held = self.columns.get(key)
+        return exp.null() if held is None else exp.column(held, "u")
 
 
 def _stored(

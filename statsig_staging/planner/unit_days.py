@@ -111,8 +111,8 @@ class UnitDays:
         }
         values = {name: self._double(sql) for sql, name in self.values().items()}
         texts = {name: self._text(sql) for sql, name in self.texts().items()}
-        for name, value in (conditions | values | texts).items():
-            rows.select(exp.alias_(value, name), copy=False)
+        columns = (conditions | values | texts).items()
+        rows.select(*(exp.alias_(value, name, copy=False) for name, value in columns), copy=False)
         if all(aggregate.narrows for aggregate in self.aggregates):
             rows.where(exp.paren(exp.or_(*conditions.values())), copy=False)
         return rows
@@ -213,11 +213,12 @@ class UnitDays:
 
     def _with_aggregates(self, query: exp.Select) -> exp.Query:
         flags, values = self.flags(), self.values()
-        present = []
+        totals, present = [], []
         for aggregate in self.aggregates:
             total, rows = _aggregated(aggregate, flags, values, self.in_span(aggregate))
-            query.select(exp.alias_(total, aggregate.column), copy=False)
+            totals.append(exp.alias_(total, aggregate.column, copy=False))
             present.append(exp.GT(this=rows, expression=exp.Literal.number(0)))
+        query.select(*totals, copy=False)
         return query.having(exp.or_(*present), copy=False)
 
     def days_step(self, days: Loaded, *, full: bool, reason: str) -> Step:
