@@ -98,7 +98,7 @@ def test_whole_seconds_settle_later() -> None:
 
 def test_a_fresh_file_settles(path: Path) -> None:
     """Once it was compared long enough after its last change, its times vouch for it."""
-    fresh = stamped(path, time.time_ns())
+    fresh = stamped(path, at_once(path))
     compared = still(path, fresh, later())
 
     assert compared is not None
@@ -131,7 +131,7 @@ def test_moved_times_are_checked_against_the_content(
     path: Path, change: Callable[[Path], object], is_same: bool
 ) -> None:
     """A file keeps its fingerprint as long as it keeps its bytes."""
-    before = stamped(path, time.time_ns())
+    before = stamped(path, at_once(path))
     change(path)
     after = still(path, before, later())
 
@@ -150,6 +150,11 @@ def test_a_file_whose_content_is_not_known_has_changed_when_its_times_have(path:
     assert still(path, before, later()) is None
 
 
+def at_once(path: Path) -> int:
+    """Return the moment of a file's last change: who looks then cannot tell what comes right after."""
+    return path.stat().st_ctime_ns
+
+
 def reading(file: SourceFile) -> Batch:
     """Return a statement that reads a file."""
     read = Read(table="shop.events", columns={}, files=(file,), used=frozenset())
@@ -158,7 +163,7 @@ def reading(file: SourceFile) -> Batch:
 
 def test_a_file_that_is_touched_while_it_is_read(path: Path) -> None:
     """What was read is still what was looked at; another content of the same size is not."""
-    seen = stamped(path, time.time_ns())
+    seen = stamped(path, at_once(path))
     os.utime(path)
     check_untouched([reading(seen)])
 
