@@ -39,6 +39,15 @@ QUARTERS = (
 AMOUNT = Expression("amount", lambda f: f["amount"])
 NAME = Expression("event_name", lambda f: f["event_name"])
 FLAG = Expression("flag", lambda f: f["flag"])
+MOMENTS = (
+    Expression("signed_at", lambda f: f["signed_at"]),
+    Expression("signed_on", lambda f: f["signed_on"]),
+    Expression(
+        "date_add('day', 1, signed_at)",
+        lambda f: f["signed_at"] and f["signed_at"] + timedelta(days=1),
+    ),
+)
+"""Other moments of a row than when it happened."""
 
 
 def half_if_flagged(quantity: int | None, flag: bool | None) -> float | None:
@@ -158,7 +167,7 @@ def metrics(
         case "participation":
             return draw(participations(sources, config, common))
         case "mean":
-            part = draw(parts(("sum",), sources, ("window", "winsorize")))
+            part = draw(parts(("sum",), sources, ("window", "winsorize", "sides")))
             metric = OracleMetric(type="mean", numerator=part.aggregate, **common)
             return config | part.config | {"type": "mean"}, metric
         case "ratio":
@@ -166,7 +175,7 @@ def metrics(
         case "retention":
             return draw(retentions(sources, config, common))
         case "percentile":
-            part = draw(parts(("sum",), sources, ("window",)))
+            part = draw(parts(("sum",), sources, ("window", "sides")))
             share = draw(st.sampled_from(PERCENTILES))
             metric = OracleMetric(
                 type="percentile", numerator=part.aggregate, percentile=share, **common
@@ -180,7 +189,8 @@ def metrics(
 
 def may_be_a_term(metric: OracleMetric) -> bool:
     """Whether a composite may add a metric: one without a y, a bake time or terms of its own."""
-    return metric.type in KINDS and not metric.log and metric.bake_days == 0
+    daily = metric.numerator is not None and metric.numerator.rollup == "daily"
+    return metric.type in KINDS and not metric.log and not daily and metric.bake_days == 0
 
 
 @st.composite
@@ -214,6 +224,9 @@ def parts(
     where = draw(st.none() | st.sampled_from(FILTERS))
     if where is not None:
         config["filter"], chosen["where"] = where.sql, where
+    if "sides" in options:
+        sides, chosen_sides = draw(sides_of_exposure())
+        config, chosen = config | sides, chosen | chosen_sides
     if VALUES[kind]:
         value = draw(st.sampled_from(VALUES[kind]))
         config["value"], chosen["value"] = value.sql, value
@@ -233,7 +246,26 @@ def parts(
     return Part(config, Aggregate(**chosen))
 
 
-ALL_OPTIONS = ("window", "cap", "threshold", "winsorize")
+ALL_OPTIONS = ("window", "cap", "threshold", "winsorize", "sides")
+
+
+@st.composite
+def sides_of_exposure(draw: st.DrawFn) -> tuple[Config, dict[str, Any]]:
+    """Draw on which side of the exposure other moments of a row lie, most of the time on any."""
+    names = draw(
+        st.sampled_from(
+            (
+                (),
+                (),
+                (),
+                ("after_exposure",),
+                ("before_exposure",),
+                ("after_exposure", "before_exposure"),
+            )
+        )
+    )
+    chosen = {name: draw(st.sampled_from(MOMENTS)) for name in names}
+    return {name: moment.sql for name, moment in chosen.items()}, chosen
 
 
 @st.composite
@@ -246,10 +278,10 @@ def winsorizations(draw: st.DrawFn) -> tuple[Config, Winsorize]:
 
 
 @st.composite
-def lookbacks(draw: st.DrawFn) -> tuple[Config, dict[str, Any]]:
-    """Draw the days of a covariate, half of the time none."""
+def lookbacks(draw: st.DrawFn, *of: Part) -> tuple[Config, dict[str, Any]]:
+    """Draw the days of a covariate, half of the time none, and none of what happens after the exposure."""
     days = draw(st.sampled_from((None, None, 1, 2, 3)))
-    if days is None:
+    if days is None or any(part.aggregate.after_exposure for part in of):
         return {}, {}
     return {"cuped": {"days": days}}, {"cuped_days": days}
 
@@ -262,13 +294,13 @@ def aggregates(draw: st.DrawFn, sources: Sources, config: Config, common: Config
     """Draw a metric of one aggregate, now and then its logarithm or with a covariate."""
     logged = draw(st.integers(0, 5)) == 5
     if logged:
-        part = draw(parts(("count", "sum"), sources, ("window", "cap")))
+        part = draw(parts(("count", "sum"), sources, ("window", "cap", "sides")))
         metric = OracleMetric(
             type=part.config["type"], numerator=part.aggregate, log=True, **common
         )
         return config | part.config | {"log": True}, metric
     part = draw(parts(KINDS, sources, ALL_OPTIONS))
-    cuped, days = draw(lookbacks())
+    cuped, days = draw(lookbacks(part))
     metric = OracleMetric(type=part.config["type"], numerator=part.aggregate, **common, **days)
     return config | part.config | cuped, metric
 
@@ -279,8 +311,10 @@ def participations(draw: st.DrawFn, sources: Sources, config: Config, common: Co
     rollup: Literal["daily", "latest"] = draw(st.sampled_from(("daily", "latest")))
     source = draw(st.sampled_from(sources.names))
     where = draw(st.sampled_from(FILTERS))
-    numerator = Aggregate(kind="unit_count", source=source, where=where, rollup=rollup)
+    sides, chosen = draw(sides_of_exposure())
+    numerator = Aggregate(kind="unit_count", source=source, where=where, rollup=rollup, **chosen)
     config |= {"type": "unit_count", "source": source, "filter": where.sql, "rollup": rollup}
+    config |= sides
     return config, OracleMetric(type="unit_count", numerator=numerator, **common)
 
 
@@ -288,7 +322,7 @@ def participations(draw: st.DrawFn, sources: Sources, config: Config, common: Co
 def ratios(draw: st.DrawFn, sources: Sources, config: Config, common: Config) -> Drawn:
     """Draw a ratio of any two aggregates, each with options of its own."""
     above, below = (draw(parts(KINDS, sources, ALL_OPTIONS)) for _ in range(2))
-    cuped, days = draw(lookbacks())
+    cuped, days = draw(lookbacks(above, below))
     config |= {"type": "ratio", "numerator": above.config, "denominator": below.config}
     metric = OracleMetric(
         type="ratio", numerator=above.aggregate, denominator=below.aggregate, **common, **days
@@ -307,8 +341,15 @@ def retentions(draw: st.DrawFn, sources: Sources, config: Config, common: Config
     config |= {"type": "retention", "source": source, "end": end, "length": length}
     config |= {"filter": where.sql} if where else {}
     config |= {"completion_filter": completion.sql} if completion else {}
+    sides, chosen = draw(sides_of_exposure())
+    config |= sides
     definition = Retention(
-        source=source, where=where or always, completed_by=completion, end=end, length=length
+        source=source,
+        where=where or always,
+        completed_by=completion,
+        end=end,
+        length=length,
+        **chosen,
     )
     return config, OracleMetric(type="retention", retention=definition, **common)
 
@@ -342,9 +383,10 @@ def funnels(draw: st.DrawFn, sources: Sources, config: Config, common: Config) -
         source = draw(st.sampled_from(names))
         where = draw(st.sampled_from(FILTERS))
         window = draw(step_windows(minutes)) if steps or exposure_first else None
-        step_config: Config = {"source": source, "filter": where.sql}
+        sides, chosen = draw(sides_of_exposure())
+        step_config: Config = {"source": source, "filter": where.sql} | sides
         step_configs.append(step_config | ({"window": end_of(window)} if window else {}))
-        steps.append(Step(source=source, where=where, window=window))
+        steps.append(Step(source=source, where=where, window=window, **chosen))
     strict = draw(st.booleans())
     allowance_ms = draw(st.sampled_from((0, 0, 1)))
     within = draw(step_windows(minutes))

@@ -224,7 +224,10 @@ def unit_days(experiment: Experiment, loaded: Loaded, source: str) -> UnitDays:
             if aggregate.source != source:
                 continue
             for unit_day, events in events_of_day.items():
-                amounts = oracle_metrics.contributions(aggregate, events)
+                exposed = loaded.units[unit_day[0]]
+                amounts = oracle_metrics.contributions(
+                    oracle_metrics.as_of(exposed, aggregate), events
+                )
                 if amounts:
                     found[unit_day][key] = of_unit_day(aggregate, amounts)
     return dict(found)

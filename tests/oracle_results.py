@@ -151,7 +151,8 @@ class View:
         found = {}
         for unit in self.units:
             days = self.frame.exposed_days_of(unit)
-            found[unit.unit] = metrics.number(aggregate, self.rows(unit, aggregate), days)
+            own = metrics.as_of(unit, aggregate)
+            found[unit.unit] = metrics.number(own, self.rows(unit, aggregate), days)
         return self.winsorized(aggregate.winsorize, found)
 
     def winsorized(self, rule: Winsorize | None, found: Mapping[str, Double]) -> dict[str, Double]:
@@ -267,7 +268,7 @@ def retentions(view: View, metric: OracleMetric) -> Numbers:
             if row.ds <= view.frame.baked and metrics.is_in_window(definition.window, unit, row)
         ]
         holds = partial(view.frame.holds, unit)
-        x, y = metrics.retention(definition, rows, holds, view.frame.baked)
+        x, y = metrics.retention(metrics.as_of(unit, definition), rows, holds, view.frame.baked)
         found[unit.unit] = UnitNumbers(x=x, y=y)
     return found
 
@@ -277,7 +278,8 @@ def values_of(view: View, metric: OracleMetric) -> Numbers:
     assert metric.numerator is not None
     found = {}
     for unit in view.units:
-        values = metrics.contributions(metric.numerator, view.rows(unit, metric.numerator))
+        own = metrics.as_of(unit, metric.numerator)
+        values = metrics.contributions(own, view.rows(unit, metric.numerator))
         found[unit.unit] = UnitNumbers(x=NOTHING, y=whole(len(values)), values=tuple(values))
     return found
 

@@ -180,7 +180,7 @@ class MetricSource:
                 LATER_COLUMN: later,
                 PAYER_COLUMN: pa.array([PAYERS[row.fields["flag"]] for row in rows], pa.string()),
                 **{
-                    name: pa.array([row.fields[name] for row in rows], type_)
+                    name: pa.array([row.fields.get(name) for row in rows], type_)
                     for name, type_ in FIELD_TYPES.items()
                 },
                 PARTITION_COLUMN: pa.array([row.partition for row in rows], pa.date32()),
@@ -292,6 +292,8 @@ FIELD_TYPES = {
     "amount": pa.float64(),
     "qty": pa.int64(),
     "flag": pa.bool_(),
+    "signed_at": pa.timestamp("us"),
+    "signed_on": pa.date32(),
 }
 
 
@@ -679,11 +681,8 @@ def metric_sources(
         at = moments_on(days)
         odd_at = st.none() | moments_on(outer_days)
         if moments:
-            at |= st.builds(
-                lambda moment, step: moment + step * MICROSECOND,
-                st.sampled_from(moments),
-                st.sampled_from((0, -1, 1)),
-            )
+            at |= near(moments)
+    signed = moments_on(outer_days) | (near(moments) if moments else st.none())
     extreme = draw(st.integers(0, 3)) == 3
     amounts = st.sampled_from(EXTREME_AMOUNTS) if extreme else CENTS
     quantities = st.sampled_from(EXTREME_QUANTITIES) if extreme else st.integers(-2, 5)
@@ -697,6 +696,8 @@ def metric_sources(
                 "amount": mostly(amounts, st.sampled_from((None, float("nan"), -float("inf")))),
                 "qty": mostly(quantities, st.none()),
                 "flag": st.sampled_from((True, False, None)),
+                "signed_at": mostly(signed, st.none()),
+                "signed_on": mostly(st.sampled_from(days), st.none()),
             }
         ),
     )
@@ -734,6 +735,15 @@ def odd_ids(*, integers: bool) -> st.SearchStrategy[str | None]:
 def moments_on(days: Sequence[date]) -> st.SearchStrategy[datetime]:
     """Timestamps on these days; there are so few that ties are common."""
     return st.builds(datetime.combine, st.sampled_from(days), st.sampled_from(TIMES))
+
+
+def near(moments: Sequence[datetime]) -> st.SearchStrategy[datetime]:
+    """Some of the moments, or a microsecond off."""
+    return st.builds(
+        lambda moment, step: moment + step * MICROSECOND,
+        st.sampled_from(moments),
+        st.sampled_from((0, -1, 1)),
+    )
 
 
 NEARBY = (0,) * 14 + (-1, 1, -1, 1, -2, 2, 3)

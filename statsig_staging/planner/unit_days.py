@@ -110,7 +110,8 @@ class UnitDays:
         }
         values = {name: self._double(sql) for sql, name in self.values().items()}
         texts = {name: self._text(sql) for sql, name in self.texts().items()}
-        for name, value in (conditions | values | texts).items():
+        moments = {name: self.scan.moment_of(sql) for sql, name in self.moments().items()}
+        for name, value in (conditions | values | texts | moments).items():
             rows.select(exp.alias_(value, name), copy=False)
         if all(aggregate.narrows for aggregate in self.aggregates):
             rows.where(exp.paren(exp.or_(*conditions.values())), copy=False)
@@ -122,7 +123,7 @@ class UnitDays:
             tables={"metric_rows": tables.node(self.database, self.kept)},
             values={"on_days": on_days("m", days)},
         )
-        held = (self.flags(), self.values(), self.texts())
+        held = (self.flags(), self.values(), self.texts(), self.moments())
         names = dict.fromkeys(name for each in held for name in each.values())
         return rows.select(*(exp.column(name, "m") for name in names), copy=False)
 
@@ -166,6 +167,32 @@ class UnitDays:
             return before
         return exp.and_(self._since(span.start, is_minutes=span.is_minutes), before)
 
+    def passes(self, aggregate: Aggregate) -> exp.Expr | None:
+        """Return the condition that a row is one of an aggregate's, whenever it happened; None for all."""
+        rows = aggregate.rows
+        conditions: list[exp.Expr] = []
+        if rows.filter is not None:
+            conditions.append(exp.column(self.flags()[rows.filter], "e"))
+        if rows.after is not None:
+            moment, exposed = self._compared(rows.after)
+            conditions.append(exp.GTE(this=moment, expression=exposed))
+        if rows.before is not None:
+            moment, exposed = self._compared(rows.before)
+            conditions.append(exp.LT(this=moment, expression=exposed))
+        return exp.and_(*conditions) if conditions else None
+
+    def _compared(self, sql: str) -> tuple[exp.Expr, exp.Expr]:
+        """Return a moment of a row, and what it is compared with; of a date that is the day exposed."""
+        moment = exp.column(self.moments()[sql], "e")
+        if self.scan.observation.expressions.get(sql) == "date":
+            return moment, _midnight(exp.column("first_exposure_ds", "f"))
+        return moment, exp.column("first_exposure", "f")
+
+    def moments(self) -> dict[str, str]:
+        """Return moment of a row → the column that holds it."""
+        moments = sorted(aggregates.moment_expressions(self.aggregates))
+        return {sql: aggregates.expression_column(self.source, "moment", sql) for sql in moments}
+
     def flags(self) -> dict[str, str]:
         """Return filter → the column that answers it."""
         filters = sorted({a.filter for a in self.aggregates if a.filter is not None})
@@ -203,10 +230,11 @@ class UnitDays:
         return value if kind == "varchar" else exp.cast(value, "varchar")
 
     def _with_aggregates(self, query: exp.Select) -> exp.Query:
-        flags, values = self.flags(), self.values()
+        values = self.values()
         present = []
         for aggregate in self.aggregates:
-            total, rows = _aggregated(aggregate, flags, values, self.in_span(aggregate))
+            passes, when = self.passes(aggregate), self.in_span(aggregate)
+            total, rows = _aggregated(aggregate, values, passes, when)
             query.select(exp.alias_(total, aggregate.column), copy=False)
             present.append(exp.GT(this=rows, expression=exp.Literal.number(0)))
         return query.having(exp.or_(*present), copy=False)
@@ -391,6 +419,10 @@ class UnitDays:
         )
 
 
+def _midnight(day: exp.Expr) -> exp.Expr:
+    return exp.cast(day, "timestamp(6)", dialect=templates.DIALECT)
+
+
 def _finite(number: exp.Expr, value: exp.Expr) -> exp.Expr:
     """Return a value where a number is finite."""
     finite = exp.Anonymous(this="IS_FINITE", expressions=[number])
@@ -403,15 +435,14 @@ def _bits(number: exp.Expr) -> exp.Expr:
 
 def _aggregated(
     aggregate: Aggregate,
-    flags: dict[str, str],
     values: dict[str, str],
+    passes: exp.Expr | None,
     when: exp.Expr | None,
 ) -> tuple[exp.Expr, exp.Expr]:
     """Return an aggregate, and the count of rows that went into it."""
     counted: exp.Expr = exp.Star()
     if aggregate.value is not None:
         counted = exp.column(values[aggregate.value], "e")
-    passes = exp.column(flags[aggregate.filter], "e") if aggregate.filter is not None else None
     if aggregate.kind is AggregateKind.LATEST_FLAG:
         counted, passes = _flag(passes), None
     conditions = [each for each in (passes, when) if each is not None]

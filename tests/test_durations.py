@@ -1,0 +1,157 @@
+"""Which rows and units count: by other moments of a row, and by how long an experiment looks at them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import statsig_staging as staging
+from statsig_staging.config import parse_project
+from statsig_staging.errors import ConfigError, WarehouseError
+from statsig_staging.terms import statistic_of
+from tests.factories import ASSIGNMENT_SOURCE, EXPERIMENT, METRIC_SOURCE, day, make_project
+from tests.test_cases import Row, read_csv, write_rows
+
+NOW = datetime(2026, 2, 1, tzinfo=UTC)
+
+
+def rows(text: str) -> list[Row]:
+    """Return the rows of a table that a test writes down."""
+    return read_csv(text.strip().replace("/", " "))
+
+
+def write(folder: Path, exposures: Sequence[Row], events: Sequence[Row]) -> None:
+    """Write the files of both sources."""
+    seen = [{"experiment_id": "123", **row} for row in exposures]
+    write_rows(folder, "exposures", seen, "parquet")
+    write_rows(folder, "events", events, "parquet")
+
+
+def project(
+    folder: Path, metrics: Iterable[Mapping[str, Any]], **experiment: Any
+) -> staging.Project:
+    """Return a project over the files of a folder."""
+    chosen = [dict(metric) for metric in metrics]
+    sources = {f"shop.{name}": f"data/{name}.parquet" for name in ("exposures", "events")}
+    definition = {
+        "connection": {"warehouse": "local", "threads": 1, "sources": sources},
+        "assignment_sources": [ASSIGNMENT_SOURCE],
+        "metric_sources": [
+            METRIC_SOURCE | {"columns": {"signed": "cast(signed_up_at AS timestamp)"}}
+        ],
+        "metrics": chosen,
+        "experiments": [
+            {**EXPERIMENT, "metrics": [metric["name"] for metric in chosen], **experiment}
+        ],
+    }
+    (folder / "staging.yml").write_text(yaml.safe_dump(definition), "utf-8")
+    return staging.load_project(folder)
+
+
+def load(found: staging.Project, through: date, refresh: str = "incremental") -> Any:
+    """Load, and return the results as rows and what the load did."""
+    with staging.connect(found, now=lambda: NOW) as engine:
+        done = engine.run("123", through=through, refresh=refresh)
+        return engine.results("123").to_pylist(), done
+
+
+def totals(results: Iterable[Mapping[str, Any]], metric: str, rollup: str = "cumulative") -> Any:
+    """Return day → units and total of a metric."""
+    return {
+        row["ds"].day: (row["units"], row["total"])
+        for row in results
+        if row["metric"] == metric and row["rollup"] == rollup
+    }
+
+
+SIDES: tuple[dict[str, Any], ...] = (
+    {"name": "after", "type": "count", "source": "events", "after_exposure": "signed"},
+    {"name": "before", "type": "count", "source": "events", "before_exposure": "signed"},
+    {
+        "name": "kinds",
+        "type": "count_distinct",
+        "source": "events",
+        "value": "kind",
+        "after_exposure": "signed",
+    },
+)
+EVENTS = """
+ts,user_id,kind,amount_cents,signed_up_at
+2026-01-02/12:00:00,a,buy,1,2026-01-02/09:00:00
+2026-01-03/12:00:00,a,see,1,2026-01-02/09:00:00
+2026-01-03/13:00:00,a,see,1,2026-01-01/09:00:00
+"""
+
+
+def test_rows_are_looked_at_again_when_an_exposure_moves(tmp_path: Path) -> None:
+    """A late exposure, and then a late row, change on which side of the exposure moments lie."""
+    found = project(tmp_path, SIDES)
+    exposures = rows("exposed_at,group_id,user_id\n2026-01-02/10:00:00,control,a")
+    write(tmp_path, exposures, rows(EVENTS))
+    results, _ = load(found, day(3))
+    assert totals(results, "after") == {1: (0, 0), 2: (1, 0), 3: (1, 0)}
+    assert totals(results, "before") == {1: (0, 0), 2: (1, 1), 3: (1, 3)}
+
+    exposures += rows("exposed_at,group_id,user_id\n2026-01-01/22:00:00,control,a")
+    write(tmp_path, exposures, rows(EVENTS))
+    results, _ = load(found, day(3))
+    assert totals(results, "after") == {1: (1, 0), 2: (1, 1), 3: (1, 2)}
+    assert totals(results, "before") == {1: (1, 0), 2: (1, 0), 3: (1, 1)}
+    assert totals(results, "kinds") == {1: (1, 0), 2: (1, 1), 3: (1, 2)}
+
+    late = "2026-01-01/23:00:00,a,late,1,2026-01-01/22:00:00\n"
+    write(tmp_path, exposures, rows(EVENTS + late))
+    results, _ = load(found, day(3))
+    assert totals(results, "after") == {1: (1, 1), 2: (1, 2), 3: (1, 3)}
+    assert load(found, day(3), "full")[0] == results
+
+
+def test_another_moment_is_another_aggregate() -> None:
+    """Metrics that differ in the side of the exposure alone share nothing."""
+    found = make_project(metrics=[*SIDES[:2], {"name": "all", "type": "count", "source": "events"}])
+    columns = {statistic_of(each, found).aggregates[0].column for each in found.metrics}
+    assert len(columns) == 3
+
+
+@pytest.mark.parametrize("option", ["after_exposure", "before_exposure"])
+def test_what_is_compared_with_the_exposure_is_a_moment(tmp_path: Path, option: str) -> None:
+    """A text is refused by name before anything is read."""
+    metric = {"name": "sides", "type": "count", "source": "events", option: "kind"}
+    write(tmp_path, rows("exposed_at,group_id,user_id\n2026-01-01,control,a"), rows(EVENTS))
+
+    with pytest.raises(WarehouseError, match=r"'kind' is of type varchar; .* a timestamp or a date"):
+        load(project(tmp_path, [metric]), day(3))
+
+
+def problems(*metrics: Mapping[str, Any], **experiment: Any) -> str:
+    """Return what is wrong with a project of these metrics."""
+    names = [metric["name"] for metric in metrics]
+    data: dict[str, Any] = {
+        "connection": {"warehouse": "local"},
+        "assignment_sources": [ASSIGNMENT_SOURCE],
+        "metric_sources": [METRIC_SOURCE],
+        "metrics": list(metrics),
+        "experiments": [{**EXPERIMENT, "metrics": names, **experiment}],
+    }
+    with pytest.raises(ConfigError) as error:
+        parse_project(data, root=Path())
+    return str(error.value)
+
+
+def test_no_covariate_is_of_what_happened_after() -> None:
+    """CUPED with rows of after the exposure is refused, of a ratio too."""
+    side = {"type": "count", "source": "events"}
+    after = {**side, "after_exposure": "ts"}
+    simple = {"name": "m", **after, "cuped": {"days": 7}}
+    ratio = {
+        "name": "m",
+        "type": "ratio",
+        "numerator": side,
+        "denominator": after,
+        "cuped": {"days": 7},
+    }
+    assert "cuped does not go with after_exposure" in problems(simple)
+    assert "cuped does not go with after_exposure" in problems(ratio)
