@@ -15,6 +15,7 @@ from statsig_staging.names import digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import date
 
     from statsig_staging.config import (
         Component,
@@ -157,6 +158,7 @@ class Aggregate:
         value: Of which expression; None for counts.
         span: When, since the unit's first exposure; None for ever after.
         cap: What the day's number is at most; None for no limit.
+        until: The last day whose rows count; None for all.
         column: Its column in ``unit_day_metrics``, or what stands in the column ``aggregate`` of a table
             of values. The name carries a hash of the definition, so a changed definition is another
             column and equal definitions share one.
@@ -168,6 +170,7 @@ class Aggregate:
     value: str | None
     span: Span | None = None
     cap: float | None = None
+    until: date | None = None
     column: str
 
     @property
@@ -226,8 +229,9 @@ class Aggregate:
         after = "" if self.rows.after is None else f", {self.rows.after} at or after the exposure"
         before = "" if self.rows.before is None else f", {self.rows.before} before the exposure"
         when = "" if self.span is None else f", {self.span} since exposure"
+        last = "" if self.until is None else f", through {self.until}"
         limit = "" if self.cap is None else f", at most {self.cap:g}"
-        return f"{what}{where}{after}{before}{when}{limit}"
+        return f"{what}{where}{after}{before}{when}{last}{limit}"
 
 
 def aggregate(
@@ -237,12 +241,14 @@ def aggregate(
     value: str | None,
     span: Span | None = None,
     cap: float | None = None,
+    until: date | None = None,
 ) -> Aggregate:
     """Return an aggregate of a source with the column that it lies in."""
     more = [f"span {span}"] if span is not None else []
     more += [f"cap {cap!r}"] if cap is not None else []
     more += [f"after {fingerprint(source, rows.after)}"] if rows.after is not None else []
     more += [f"before {fingerprint(source, rows.before)}"] if rows.before is not None else []
+    more += [f"until {until}"] if until is not None else []
     hashed = digest(kind, fingerprint(source, rows.filter), fingerprint(source, value), *more)
     return Aggregate(
         source=source.name,
@@ -251,6 +257,7 @@ def aggregate(
         value=value,
         span=span,
         cap=cap,
+        until=until,
         column="_".join(filter(None, [kind.value, _slug(value), hashed])),
     )
 

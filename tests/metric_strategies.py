@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tests.oracle import (
     Aggregate,
     AggregateKind,
+    Experiment,
     Funnel,
     OracleMetric,
     Retention,
@@ -25,6 +26,7 @@ from tests.oracle import (
     Winsorize,
     always,
 )
+from tests.oracle_durations import parts_of
 from tests.strategies import FILTERS, Expression, Scenario, Size, scenarios
 
 Config = dict[str, Any]
@@ -137,7 +139,9 @@ def new_metrics(
 def new_scenarios(draw: st.DrawFn, size: Size = DENSE) -> Scenario:
     """Draw a scenario with such metrics, with all rollups, and with its context as dimensions."""
     scenario = draw(scenarios(size))
+    scenario = replace(scenario, experiment=draw(with_durations(scenario)))
     found = draw(new_metrics(dated=scenario.experiment.dated_sources))
+    found = [one for one in found if suits(scenario.experiment, one[1])] or [ROWS]
     experiment = replace(
         scenario.experiment,
         metrics=tuple(metric for _, metric in found),
@@ -146,6 +150,60 @@ def new_scenarios(draw: st.DrawFn, size: Size = DENSE) -> Scenario:
     )
     definitions = tuple(config for config, _ in found)
     return replace(scenario, experiment=experiment, metric_definitions=definitions)
+
+
+DURATIONS: tuple[dict[str, Any], ...] = (
+    {"cohorted_duration": 1},
+    {"cohorted_duration": 2},
+    {"cohorted_duration": 2, "completed_cohorts_only": True},
+    {"cohorted_duration": 4},
+    {"fixed_duration": 1},
+    {"fixed_duration": 3},
+    {"fixed_duration": 4, "cohorted_duration": 2},
+    {"mature_after_end": True},
+    {"mature_after_end": True},
+    {"mature_after_end": True, "cohorted_duration": 2},
+)
+"""For how long an experiment may look at its units and rows."""
+
+
+@st.composite
+def with_durations(draw: st.DrawFn, scenario: Scenario) -> Experiment:
+    """Draw for how long an experiment looks, half of the time for ever."""
+    experiment = scenario.experiment
+    if draw(st.booleans()):
+        return experiment
+    chosen = draw(st.sampled_from(DURATIONS))
+    if "mature_after_end" in chosen:
+        later = draw(st.sampled_from((0, 0, 1, 2)))
+        chosen = {**chosen, "end": scenario.first_day + timedelta(days=later)}
+    return replace(experiment, **chosen)
+
+
+def suits(experiment: Experiment, metric: OracleMetric) -> bool:
+    """Whether the durations of an experiment leave something of a metric."""
+    cohort, fixed = experiment.cohorted_duration, experiment.fixed_duration
+    days = [number for number in (cohort, fixed) if number is not None]
+    for part in parts_of(metric):
+        if isinstance(part, Retention):
+            if any(part.end >= number for number in days):
+                return False
+            continue
+        if isinstance(part, Aggregate):
+            if part.rollup == "daily" and (days or experiment.mature_after_end):
+                return False
+            if part.window is None or cohort is None:
+                continue
+            if part.window.opens_after >= timedelta(days=cohort):
+                return False
+    return True
+
+
+ROWS: tuple[Config, OracleMetric] = (
+    {"name": "rows", "type": "count", "source": "events"},
+    OracleMetric(name="rows", type="count", numerator=Aggregate(kind="count", source="events")),
+)
+"""A metric that suits every experiment."""
 
 
 @st.composite

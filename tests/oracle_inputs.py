@@ -217,3 +217,7 @@ class Experiment:
     dimensions: tuple[str, ...] = ()
     dimension_units: int = 1
     dated_sources: frozenset[str] = frozenset()
+    cohorted_duration: int | None = None
+    completed_cohorts_only: bool = False
+    fixed_duration: int | None = None
+    mature_after_end: bool = False

@@ -297,16 +297,21 @@ def windows_of(metric: OracleMetric) -> list[tuple[str, Window]]:
 
 
 def retention(
-    definition: Retention, rows: Sequence[KeptEvent], days: Days, day: date
+    definition: Retention,
+    rows: Sequence[KeptEvent],
+    days: Days,
+    day: date,
+    may_start: Callable[[KeptEvent], bool] = lambda _: True,
 ) -> tuple[Double, Double]:
     """Return how many windows were completed, and how many there were.
 
     A window is there for each day s with a row that passes the filter and s + end <= the day. It
     is completed if on some day from s + end - length + 1 through s + end a row passes the
-    completion filter. A window belongs to the day s + end, on which it is over.
+    completion filter. A window belongs to the day s + end, on which it is over. ``may_start`` says
+    which rows are early enough to start one.
     """
     completion = definition.completed_by or definition.where
-    starts = {row.ds for row in rows if definition.where(row.fields) is True}
+    starts = {row.ds for row in rows if definition.where(row.fields) is True and may_start(row)}
     returns = {row.ds for row in rows if completion(row.fields) is True}
     completed = windows = 0
     for start in starts:

@@ -256,6 +256,14 @@ class Scenario:
             settings["crossover"] = experiment.crossover
         if experiment.rollups != ("daily", "cumulative"):
             settings["rollups"] = list(experiment.rollups)
+        if experiment.cohorted_duration is not None:
+            settings["cohorted_duration"] = experiment.cohorted_duration
+        if experiment.completed_cohorts_only:
+            settings["completed_cohorts_only"] = True
+        if experiment.fixed_duration is not None:
+            settings["fixed_duration"] = experiment.fixed_duration
+        if experiment.mature_after_end:
+            settings["mature_after_end"] = True
         if experiment.dimension_units != 1:
             settings["dimension_units"] = experiment.dimension_units
         layouts = {"exposures": self.assignment.layout} | {

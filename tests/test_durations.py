@@ -122,7 +122,9 @@ def test_what_is_compared_with_the_exposure_is_a_moment(tmp_path: Path, option: 
     metric = {"name": "sides", "type": "count", "source": "events", option: "kind"}
     write(tmp_path, rows("exposed_at,group_id,user_id\n2026-01-01,control,a"), rows(EVENTS))
 
-    with pytest.raises(WarehouseError, match=r"'kind' is of type varchar; .* a timestamp or a date"):
+    with pytest.raises(
+        WarehouseError, match=r"'kind' is of type varchar; .* a timestamp or a date"
+    ):
         load(project(tmp_path, [metric]), day(3))
 
 
@@ -155,3 +157,125 @@ def test_no_covariate_is_of_what_happened_after() -> None:
     }
     assert "cuped does not go with after_exposure" in problems(simple)
     assert "cuped does not go with after_exposure" in problems(ratio)
+
+
+COUNTED: dict[str, Any] = {"name": "rows", "type": "count", "source": "events"}
+WINDOW: dict[str, Any] = {**COUNTED, "name": "window", "window": {"end": 1}}
+DAYS_IN_ROW = """
+ts,user_id,kind,amount_cents,signed_up_at
+2026-01-01/12:00:00,a,x,1,
+2026-01-02/12:00:00,b,x,1,
+2026-01-03/09:00:00,b,x,1,
+2026-01-04/08:00:00,b,x,1,
+2026-01-04/12:00:00,b,x,1,
+2026-01-05/12:00:00,b,x,1,
+"""
+EXPOSURES = """
+exposed_at,group_id,user_id
+2026-01-01/10:00:00,control,a
+2026-01-02/10:00:00,control,b
+2026-01-03/10:00:00,control,c
+"""
+
+
+@pytest.mark.slow
+def test_a_window_is_followed_after_the_end_day_by_day(tmp_path: Path) -> None:
+    """Loads of a day each give what one load gives, until nothing is open; a late row is not lost."""
+    write(tmp_path, rows(EXPOSURES), rows(DAYS_IN_ROW))
+    experiment = {"end": "2026-01-02", "mature_after_end": True}
+    found = project(tmp_path, [COUNTED, WINDOW], **experiment)
+    for number in (1, 2, 3, 4):
+        results, done = load(found, day(number))
+        assert done.through == day(number)
+        assert load_beside(found, day(number), tmp_path) == results
+    assert totals(results, "rows") == {1: (1, 1), 2: (2, 2), 3: (2, 2), 4: (2, 2)}
+    assert totals(results, "window") == {1: (1, 1), 2: (2, 2), 3: (2, 3), 4: (2, 4)}
+
+    results, done = load(found, day(9))
+    assert (done.through, done.status) == (day(4), "unchanged")
+
+    late = "2026-01-03/23:00:00,a,late,1,\n2026-01-03/23:00:00,b,late,1,\n"
+    write(tmp_path, rows(EXPOSURES), rows(DAYS_IN_ROW + late))
+    results, _ = load(found, day(9))
+    assert totals(results, "window") == {1: (1, 1), 2: (2, 2), 3: (2, 4), 4: (2, 5)}
+    assert load_beside(found, day(9), tmp_path) == results
+
+
+def load_beside(found: staging.Project, through: date, folder: Path) -> Any:
+    """Return the results of a first load of the same files."""
+    other = folder / f"beside_{len(list(folder.iterdir()))}"
+    connection = found.connection.model_copy(update={"path": str(other)})
+    return load(found.model_copy(update={"connection": connection}), through)[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({}, {"cohorted_duration": 1}),
+        ({"cohorted_duration": 1}, {"cohorted_duration": 2, "completed_cohorts_only": True}),
+        ({"fixed_duration": 1}, {"fixed_duration": 3}),
+        ({"fixed_duration": 3}, {"fixed_duration": 1}),
+        ({"fixed_duration": 1}, {}),
+        ({"mature_after_end": True}, {}),
+        ({}, {"mature_after_end": True}),
+        ({"mature_after_end": True}, {"mature_after_end": True, "end": "2026-01-01"}),
+        ({"mature_after_end": True}, {"mature_after_end": True, "end": "2026-01-03"}),
+    ],
+)
+def test_a_duration_may_change(
+    before: dict[str, Any], after: dict[str, Any], tmp_path: Path
+) -> None:
+    """A load after the change holds what a first load with the new durations holds."""
+    write(tmp_path, rows(EXPOSURES), rows(DAYS_IN_ROW))
+    end = {"end": "2026-01-02"}
+    load(project(tmp_path, [COUNTED, WINDOW], **end | before), day(4))
+    found = project(tmp_path, [COUNTED, WINDOW], **end | after)
+
+    assert load(found, day(4))[0] == load_beside(found, day(4), tmp_path)
+
+
+def test_days_that_count_for_nothing_are_not_read(tmp_path: Path) -> None:
+    """After the fixed duration the rows of metrics are left alone; units keep coming."""
+    write(tmp_path, rows(EXPOSURES), rows(DAYS_IN_ROW))
+    found = project(tmp_path, [COUNTED], fixed_duration=2)
+    results, done = load(found, day(4))
+
+    assert totals(results, "rows") == {1: (1, 1), 2: (2, 2), 3: (3, 2), 4: (3, 2)}
+    assert done.days_read["events"] == (day(1), day(2))
+
+
+@pytest.mark.parametrize(
+    ("metric", "experiment", "message"),
+    [
+        (COUNTED, {"completed_cohorts_only": True}, "completed_cohorts_only goes with cohorted"),
+        (COUNTED, {"mature_after_end": True}, "mature_after_end needs an end"),
+        (
+            COUNTED,
+            {"mature_after_end": True, "end": "2026-01-09", "fixed_duration": 3},
+            "mature_after_end does not go with fixed_duration",
+        ),
+        (COUNTED, {"cohorted_duration": 0}, "greater than or equal to 1"),
+        (COUNTED, {"fixed_duration": True}, "fixed_duration"),
+        (
+            {"name": "m", "type": "unit_count", "source": "events", "rollup": "daily"},
+            {"cohorted_duration": 3},
+            "metric 'm' has rollup daily, which does not go with cohorted_duration",
+        ),
+        (
+            {"name": "m", "type": "retention", "source": "events", "end": 7, "length": 7},
+            {"fixed_duration": 7},
+            "metric 'm' has windows of 7 days after their start; fixed_duration 7 leaves none",
+        ),
+        (
+            {**COUNTED, "name": "m", "window": {"start": 7, "end": 9}},
+            {"cohorted_duration": 7},
+            "metric 'm' has a window that begins 7 days after the exposure; cohorted_duration 7",
+        ),
+    ],
+)
+def test_durations_that_make_no_sense_are_refused(
+    metric: dict[str, Any], experiment: dict[str, Any], message: str
+) -> None:
+    """By the name of what does not go together."""
+    assert message in problems(metric, **experiment)

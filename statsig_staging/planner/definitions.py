@@ -25,6 +25,7 @@ def define(request: LoadRequest) -> dict[str, str]:
             experiment.id,
             experiment.unit,
             experiment.start.isoformat(),
+            *([f"through {experiment.end}"] if experiment.mature_after_end else []),
             repr(experiment.groups),
             sighting(request.assignment_source, experiment.unit),
             repr(sorted(request.assignment_source.context.items())),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from statsig_staging import terms
+from statsig_staging import durations, terms
 from statsig_staging.days import DAY, Window
 from statsig_staging.errors import WarehouseError
 from statsig_staging.planner.scans import Scan
@@ -66,9 +66,7 @@ class LoadRequest:
     @cached_property
     def statistics(self) -> tuple[Statistic, ...]:
         """The experiment's metrics as statistics."""
-        found = (self.project.metric(name) for name in self.experiment.metrics)
-        every = (terms.statistics_of(metric, self.project) for metric in found)
-        return tuple(statistic for statistics in every for statistic in statistics)
+        return durations.statistics_of(self.experiment, self.project)
 
     @cached_property
     def metric_sources(self) -> tuple[MetricSource, ...]:
@@ -103,7 +101,18 @@ class LoadRequest:
 
     def days_of(self, source: AssignmentSource | MetricSource) -> tuple[date, ...]:
         """Return the days of a source through the last to load."""
-        return Window.through(self.first_day(source), self.through).days()
+        return self.window(source).days()
+
+    def window(self, source: AssignmentSource | MetricSource) -> Window:
+        """Return the days of a source that may count, through the last to load."""
+        return Window.through(self.first_day(source), self._last_day(source))
+
+    def _last_day(self, source: AssignmentSource | MetricSource) -> date:
+        if source.name == self.assignment_source.name:
+            last = self.experiment.end
+        else:
+            last = durations.until(terms.aggregates_of(self.statistics, source.name))
+        return self.through if last is None else min(last, self.through)
 
     def scan(self, source: AssignmentSource | MetricSource) -> Scan:
         """Return how the experiment reads a source."""

@@ -155,6 +155,15 @@ class UnitDays:
             return exp.column("ds", "e"), exp.column("first_exposure_ds", "f")
         return exp.column("occurred_at", "e"), exp.column("first_exposure", "f")
 
+    def counts(self, aggregate: Aggregate) -> exp.Expr | None:
+        """Return the condition that a row happened when an aggregate looks; None where it always does."""
+        within = self.in_span(aggregate)
+        if aggregate.until is None:
+            return within
+        day = templates.literal(aggregate.until)
+        through = exp.LTE(this=exp.column("ds", "e"), expression=day)
+        return through if within is None else exp.and_(within, through)
+
     def in_span(self, aggregate: Aggregate) -> exp.Expr | None:
         """Return the condition that a row lies in an aggregate's time; None where all of them do."""
         looks_back, span = self.reach > 0, aggregate.span
@@ -233,7 +242,7 @@ class UnitDays:
         values = self.values()
         present = []
         for aggregate in self.aggregates:
-            passes, when = self.passes(aggregate), self.in_span(aggregate)
+            passes, when = self.passes(aggregate), self.counts(aggregate)
             total, rows = aggregated(aggregate, values, passes, when)
             query.select(exp.alias_(total, aggregate.column), copy=False)
             present.append(exp.GT(this=rows, expression=exp.Literal.number(0)))
