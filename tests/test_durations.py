@@ -1,6 +1,7 @@
 """Which rows and units count: by other moments of a row, and by how long an experiment looks at them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ import statsig_staging as staging
 from statsig_staging.config import parse_project
 from statsig_staging.errors import ConfigError, WarehouseError
 from statsig_staging.terms import statistic_of
+from tests import oracle, plain
+from tests.athena_endpoint.fixtures import Aws
+from tests.athena_worlds import AthenaWorld
 from tests.factories import ASSIGNMENT_SOURCE, EXPERIMENT, METRIC_SOURCE, day, make_project
 from tests.test_cases import Row, read_csv, write_rows
 
@@ -279,3 +283,87 @@ def test_durations_that_make_no_sense_are_refused(
 ) -> None:
     """By the name of what does not go together."""
     assert message in problems(metric, **experiment)
+
+
+def signed(unit: str, number: int, hour: float, at: datetime | None) -> oracle.Event:
+    """Return a row on Athena with another moment and its day."""
+    row = plain.event(unit, number, hour, 1.0)
+    on = at.date() if at is not None else None
+    return replace(row, fields={**row.fields, "signed_at": at, "signed_on": on})
+
+
+def moment(name: str) -> Callable[[oracle.Fields], Any]:
+    """Return another moment of a row."""
+    return lambda fields: fields[name]
+
+
+ON_ATHENA: tuple[tuple[dict[str, Any], oracle.OracleMetric], ...] = (
+    (
+        {"name": "sides", "type": "count", "source": "events", "after_exposure": "signed_at"},
+        oracle.OracleMetric(
+            name="sides",
+            type="count",
+            numerator=oracle.Aggregate(
+                kind="count", source="events", after_exposure=moment("signed_at")
+            ),
+        ),
+    ),
+    (
+        {
+            "name": "kinds",
+            "type": "count_distinct",
+            "source": "events",
+            "value": "event_name",
+            "before_exposure": "signed_on",
+            "window": {"end": 0},
+        },
+        oracle.OracleMetric(
+            name="kinds",
+            type="count_distinct",
+            numerator=oracle.Aggregate(
+                kind="count_distinct",
+                source="events",
+                value=moment("event_name"),
+                before_exposure=moment("signed_on"),
+                window=oracle.Window(end=0),
+            ),
+        ),
+    ),
+    (
+        {"name": "back", "type": "retention", "source": "events", "end": 1, "length": 1},
+        oracle.OracleMetric(
+            name="back",
+            type="retention",
+            retention=oracle.Retention(source="events", end=1, length=1),
+        ),
+    ),
+)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("aws_environment")
+def test_sides_and_maturing_windows_on_athena(aws: Aws, tmp_path: Path) -> None:
+    """Through the end, after it, and with a late unit the results are those of the definitions."""
+    start = plain.definitions().spelled_out()
+    experiment = replace(
+        start.experiment,
+        metrics=tuple(metric for _, metric in ON_ATHENA),
+        end=plain.day(1),
+        mature_after_end=True,
+    )
+    scenario = replace(
+        start,
+        experiment=experiment,
+        metric_definitions=tuple(config for config, _ in ON_ATHENA),
+    )
+    world = AthenaWorld.open(scenario, tmp_path, aws)
+    world.add("exposures", [plain.exposure(unit, "control", 1, 1) for unit in "ab"])
+    world.add("exposures", [plain.exposure("after", "control", 2, 1)])
+    for unit, at in (("a", plain.at(1, 1)), ("b", plain.at(0, 23)), ("after", None)):
+        world.add("events", [signed(unit, number, 2, at) for number in (1, 2, 3)])
+    for number in (1, 2, 3):
+        with plain.connect(world) as engine:
+            engine.run("123", through=plain.day(number))
+            found = engine.results("123").to_pylist()
+        oracle.assert_close(found, world.expected(plain.day(number)).results, table="results")
+        world.add("exposures", [plain.exposure("a", "control", 0, number)])
