@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
 
+    from statsig_staging.aggregates import Aggregate
     from statsig_staging.config import AssignmentSource, Experiment, MetricSource, Project
     from statsig_staging.plan import Refresh
     from statsig_staging.sources import Observation, SourceFile
@@ -74,6 +75,12 @@ class LoadRequest:
         names = {each.source for statistic in self.statistics for each in statistic.aggregates}
         return tuple(self.project.metric_source(name) for name in sorted(names))
 
+    @cached_property
+    def _aggregates(self) -> dict[str, tuple[Aggregate, ...]]:
+        """Metric source → what it must deliver."""
+        names = [source.name for source in self.metric_sources]
+        return {name: terms.aggregates_of(self.statistics, name) for name in names}
+
     @property
     def sources(self) -> tuple[AssignmentSource | MetricSource, ...]:
         """All sources that the experiment reads."""
@@ -93,7 +100,7 @@ class LoadRequest:
 
     def reach(self, source: AssignmentSource | MetricSource) -> int:
         """Return how many days before a unit's first exposure a source's rows are wanted."""
-        return terms.reach(terms.aggregates_of(self.statistics, source.name))
+        return terms.reach(self._aggregates.get(source.name, ()))
 
     def first_day(self, source: AssignmentSource | MetricSource) -> date:
         """Return the first day of a source that some unit's rows can count on."""
@@ -111,7 +118,7 @@ class LoadRequest:
         if source.name == self.assignment_source.name:
             last = self.experiment.end
         else:
-            last = durations.until(terms.aggregates_of(self.statistics, source.name))
+            last = durations.until(self._aggregates[source.name])
         return self.through if last is None else min(last, self.through)
 
     def scan(self, source: AssignmentSource | MetricSource) -> Scan:
