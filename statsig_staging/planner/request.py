@@ -116,7 +116,7 @@ class LoadRequest:
 
     def _last_day(self, source: AssignmentSource | MetricSource) -> date:
         if source.name == self.assignment_source.name:
-            last = self.experiment.end
+            last = self.experiment.end if self.experiment.mature_after_end else None
         else:
             last = durations.until(self._aggregates[source.name])
         return self.through if last is None else min(last, self.through)
