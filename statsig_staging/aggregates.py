@@ -15,8 +15,17 @@ from statsig_staging.names import digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import date
 
-    from statsig_staging.config import MetricSource
+    from statsig_staging.config import (
+        Component,
+        FunnelStep,
+        MeanMetric,
+        MetricSource,
+        PercentileMetric,
+        RetentionMetric,
+        SimpleMetric,
+    )
 
 
 _REMEMBERED = 4096
@@ -123,6 +132,21 @@ class Span:
         return f"{'minute' if self.is_minutes else 'day'} {self.start} to {self.end}"
 
 
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Which rows of a source count.
+
+    Attributes:
+        filter: The condition that they fulfil; None for all.
+        after: Which moment of a row lies at or after its unit's first exposure; None for none.
+        before: Which one lies before it; None for none.
+    """
+
+    filter: str | None = None
+    after: str | None = None
+    before: str | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Aggregate:
     """One number of a unit-day.
@@ -130,10 +154,11 @@ class Aggregate:
     Attributes:
         source: The metric source.
         kind: How rows are put together.
-        filter: Which rows; None for all.
+        rows: Which rows.
         value: Of which expression; None for counts.
         span: When, since the unit's first exposure; None for ever after.
         cap: What the day's number is at most; None for no limit.
+        until: The last day whose rows count; None for all.
         column: Its column in ``unit_day_metrics``, or what stands in the column ``aggregate`` of a table
             of values. The name carries a hash of the definition, so a changed definition is another
             column and equal definitions share one.
@@ -141,11 +166,17 @@ class Aggregate:
 
     source: str
     kind: AggregateKind
-    filter: str | None
+    rows: Rows
     value: str | None
     span: Span | None = None
     cap: float | None = None
+    until: date | None = None
     column: str
+
+    @property
+    def filter(self) -> str | None:
+        """The condition that rows fulfil; None for all."""
+        return self.rows.filter
 
     @property
     def fold(self) -> Fold:
@@ -195,32 +226,53 @@ class Aggregate:
             AggregateKind.MOMENTS: "moments of rows",
         }[self.kind]
         where = "" if self.filter is None else f" where {self.filter}"
+        after = "" if self.rows.after is None else f", {self.rows.after} at or after the exposure"
+        before = "" if self.rows.before is None else f", {self.rows.before} before the exposure"
         when = "" if self.span is None else f", {self.span} since exposure"
+        last = "" if self.until is None else f", through {self.until}"
         limit = "" if self.cap is None else f", at most {self.cap:g}"
-        return f"{what}{where}{when}{limit}"
+        return f"{what}{where}{after}{before}{when}{last}{limit}"
 
 
 def aggregate(
     source: MetricSource,
     kind: AggregateKind,
-    where: str | None,
+    rows: Rows,
     value: str | None,
     span: Span | None = None,
     cap: float | None = None,
+    until: date | None = None,
 ) -> Aggregate:
     """Return an aggregate of a source with the column that it lies in."""
     more = [f"span {span}"] if span is not None else []
     more += [f"cap {cap!r}"] if cap is not None else []
-    hashed = digest(kind, fingerprint(source, where), fingerprint(source, value), *more)
+    more += [f"after {fingerprint(source, rows.after)}"] if rows.after is not None else []
+    more += [f"before {fingerprint(source, rows.before)}"] if rows.before is not None else []
+    more += [f"until {until}"] if until is not None else []
+    hashed = digest(kind, fingerprint(source, rows.filter), fingerprint(source, value), *more)
     return Aggregate(
         source=source.name,
         kind=kind,
-        filter=where,
+        rows=rows,
         value=value,
         span=span,
         cap=cap,
+        until=until,
         column="_".join(filter(None, [kind.value, _slug(value), hashed])),
     )
+
+
+def rows_of(
+    of: Component | SimpleMetric | MeanMetric | PercentileMetric | RetentionMetric | FunnelStep,
+) -> Rows:
+    """Return which rows a metric, or a part of one, is about."""
+    return Rows(of.filter, of.after_exposure, of.before_exposure)
+
+
+def moment_expressions(aggregates: Iterable[Aggregate]) -> set[str]:
+    """Return the moments of rows, beside the time they happened, that some aggregates compare."""
+    found = {sql for each in aggregates for sql in (each.rows.after, each.rows.before)}
+    return {sql for sql in found if sql is not None}
 
 
 def number_expressions(aggregates: Iterable[Aggregate]) -> set[str]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from statsig_staging.aggregates import Aggregate, AggregateKind, Fold, aggregate
+from statsig_staging.aggregates import Aggregate, AggregateKind, Fold, aggregate, rows_of
 from statsig_staging.names import digest
 
 if TYPE_CHECKING:
@@ -171,10 +171,11 @@ Slot: TypeAlias = Aggregate | Retained | Reached
 def retention_of(metric: RetentionMetric, project: Project) -> Retention:
     """Return the windows that a metric asks for."""
     source, kind = project.metric_source(metric.source), AggregateKind.ACTIVE
+    rows = rows_of(metric)
     back = metric.completion_filter if metric.completion_filter is not None else metric.filter
     return Retention(
-        starts=aggregate(source, kind, metric.filter, None),
-        completions=aggregate(source, kind, back, None),
+        starts=aggregate(source, kind, rows, None),
+        completions=aggregate(source, kind, replace(rows, filter=back), None),
         end=metric.end,
         length=metric.length,
     )
@@ -185,7 +186,7 @@ def funnel_of(metric: FunnelMetric, project: Project) -> Funnel:
     kind = AggregateKind.MOMENTS
     steps = (
         FunnelStep(
-            aggregate(project.metric_source(step.source), kind, step.filter, None),
+            aggregate(project.metric_source(step.source), kind, rows_of(step), None),
             _limit(step.window),
         )
         for step in metric.steps

@@ -162,6 +162,7 @@ class Engine:
         self, experiment_id: str, refresh: str, metrics: Sequence[str], through: date | None
     ) -> Asked:
         return asked_for(
+            self._project,
             self._project.experiment(experiment_id),
             refresh=refresh,
             metrics=metrics,

@@ -135,7 +135,7 @@ def with_expressions(warehouse: Warehouse, scan: Scan, wanted: Iterable[Aggregat
 
     Raises:
         WarehouseError: If a filter is not a condition, or a value is not a number or, to be told from
-            others, not of a type that has text.
+            others, not of a type that has text, or a moment is none.
     """
     found = list(wanted)
     if not scan.observation.columns:
@@ -143,7 +143,8 @@ def with_expressions(warehouse: Warehouse, scan: Scan, wanted: Iterable[Aggregat
     filters = sorted({a.filter for a in found if a.filter is not None})
     values = sorted(aggregates.number_expressions(found))
     texts = sorted(aggregates.text_expressions(found))
-    types = _types(warehouse, scan, list(dict.fromkeys([*filters, *values, *texts])))
+    moments = sorted(aggregates.moment_expressions(found))
+    types = _types(warehouse, scan, list(dict.fromkeys([*filters, *values, *texts, *moments])))
     for sql in filters:
         if types[sql] != "boolean" and not _names_unknown(scan, sql):
             raise WarehouseError(
@@ -161,6 +162,12 @@ def with_expressions(warehouse: Warehouse, scan: Scan, wanted: Iterable[Aggregat
             raise WarehouseError(
                 f"metric source {scan.source.name!r}: value {sql!r} is of type {types[sql]}; "
                 "distinct values can be of a number, a string, a boolean, a date or a timestamp"
+            )
+    for sql in moments:
+        if not types[sql].startswith(("timestamp", "date")) and not _names_unknown(scan, sql):
+            raise WarehouseError(
+                f"metric source {scan.source.name!r}: {sql!r} is of type {types[sql]}; what lies after or "
+                "before an exposure must be a timestamp or a date"
             )
     return replace(scan.observation, expressions=types)
 

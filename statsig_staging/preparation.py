@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
-from statsig_staging import state, terms
+from statsig_staging import durations, state, terms
 from statsig_staging.collecting import seldom_collected
-from statsig_staging.days import DAY, Window
+from statsig_staging.days import DAY
 from statsig_staging.errors import ConfigError
 from statsig_staging.expressions import suggestion
 from statsig_staging.observer import observe, with_expressions
@@ -52,6 +52,7 @@ class Asked:
 
 
 def asked_for(
+    project: Project,
     experiment: Experiment,
     *,
     refresh: str,
@@ -68,7 +69,7 @@ def asked_for(
         experiment=experiment,
         refresh=_refresh(refresh, metrics, experiment),
         metrics=tuple(metrics),
-        through=_target(experiment, through, today),
+        through=_target(project, experiment, through, today),
         today=today,
     )
 
@@ -93,7 +94,7 @@ def _refresh(name: str, metrics: Sequence[str], experiment: Experiment) -> Refre
     return refresh
 
 
-def _target(experiment: Experiment, through: date | None, today: date) -> date:
+def _target(project: Project, experiment: Experiment, through: date | None, today: date) -> date:
     """Return the last day to load.
 
     Raises:
@@ -104,8 +105,9 @@ def _target(experiment: Experiment, through: date | None, today: date) -> date:
     if through is not None and through > today:
         raise ConfigError(f"--through {through} is in the future; today is {today} (UTC)")
     target = today - DAY if through is None else through
-    if experiment.end is not None:
-        target = min(target, experiment.end)
+    last = durations.last_day(experiment, project)
+    if last is not None:
+        target = min(target, last)
     if target < experiment.start:
         raise ConfigError(
             f"experiment {experiment.id!r} starts on {experiment.start}; "
@@ -148,10 +150,10 @@ def prepare(
 def _observe(warehouse: Warehouse, request: LoadRequest, known: Known) -> dict[str, Observation]:
     experiment = request.experiment
     source = request.assignment_source
-    days = Window.through(request.first_day(source), request.through)
+    days = request.window(source)
     found = {source.name: observe(warehouse, source, experiment, known, days)}
     for metric_source in request.metric_sources:
-        days = Window.through(request.first_day(metric_source), request.through)
+        days = request.window(metric_source)
         seen = observe(warehouse, metric_source, experiment, known, days)
         looked = replace(request, observations={metric_source.name: seen})
         scan = looked.scan(metric_source)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from statsig_staging import expressions, state, terms
+from statsig_staging import durations, expressions, state, terms
 from statsig_staging.aggregates import ValueKind
 from statsig_staging.errors import ConfigError, WarehouseError
 from statsig_staging.planner import tables as staging
@@ -176,10 +176,7 @@ class Reader:
     def tables(self, experiment: Experiment) -> Mapping[str, Table]:
         """Return the staging tables of an experiment, by the names of ``docs/tables.md``."""
         source = self._project.assignment_source(experiment.assignment_source)
-        statistics = [
-            terms.statistic_of(self._project.metric(name), self._project)
-            for name in experiment.metrics
-        ]
+        statistics = durations.statistics_of(experiment, self._project)
         found = {
             "exposure_counts": staging.exposure_counts(experiment.id),
             "unit_day_exposures": staging.unit_day_exposures(experiment.id, source),

@@ -7,7 +7,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, assert_never
 
-from statsig_staging.aggregates import AggregateKind, Fold, Span, aggregate
+from statsig_staging.aggregates import AggregateKind, Fold, Span, aggregate, rows_of
 from statsig_staging.config import (
     CompositeMetric,
     CountComponent,
@@ -315,8 +315,9 @@ def _step(metric: FunnelMetric, project: Project, number: int | None) -> Statist
 
 def _mean(metric: MeanMetric, project: Project) -> Statistic:
     source, span = project.metric_source(metric.source), _span(metric.window)
-    total = aggregate(source, AggregateKind.SUM, metric.filter, metric.value, span)
-    records = aggregate(source, AggregateKind.RECORDS, metric.filter, metric.value, span)
+    rows = rows_of(metric)
+    total = aggregate(source, AggregateKind.SUM, rows, metric.value, span)
+    records = aggregate(source, AggregateKind.RECORDS, rows, metric.value, span)
     return Statistic(
         metric=metric.name,
         numerator=Term(parts=(Part(aggregate=total),), winsor=_winsor(metric.winsorize)),
@@ -327,7 +328,7 @@ def _mean(metric: MeanMetric, project: Project) -> Statistic:
 
 def _percentile(metric: PercentileMetric, project: Project) -> Statistic:
     source, span = project.metric_source(metric.source), _span(metric.window)
-    values = aggregate(source, AggregateKind.VALUES, metric.filter, metric.value, span)
+    values = aggregate(source, AggregateKind.VALUES, rows_of(metric), metric.value, span)
     value = Term(parts=(Part(aggregate=values),))
     return Statistic(
         metric=metric.name,
@@ -399,36 +400,35 @@ def _term(
     """Return a component's value per unit, or the same of the time ``before`` the unit's exposure."""
     source = project.metric_source(component.source)
     span = before if before is not None else _span(component.window)
-    where = component.filter
+    rows = rows_of(component)
     match component:
         case CountComponent():
-            found = aggregate(source, AggregateKind.COUNT, where, None, span, component.cap)
+            found = aggregate(source, AggregateKind.COUNT, rows, None, span, component.cap)
             winsorize = component.winsorize if before is None else None
             return _shaped(found, component.threshold, winsorize)
         case SumComponent():
-            found = aggregate(
-                source, AggregateKind.SUM, where, component.value, span, component.cap
-            )
+            kind = AggregateKind.SUM
+            found = aggregate(source, kind, rows, component.value, span, component.cap)
             winsorize = component.winsorize if before is None else None
             return _shaped(found, component.threshold, winsorize)
         case ExtremeComponent():
             kind = AggregateKind(component.type)
-            found = aggregate(source, kind, where, component.value, span)
+            found = aggregate(source, kind, rows, component.value, span)
             winsorize = component.winsorize if before is None else None
             return _shaped(found, component.threshold, winsorize)
         case EdgeComponent():
             kind = AggregateKind(component.type.removesuffix("_value"))
-            found = aggregate(source, kind, where, component.value, span)
+            found = aggregate(source, kind, rows, component.value, span)
             return _shaped(found, component.threshold)
         case CountDistinctComponent():
             kind = AggregateKind.DISTINCT
-            found = aggregate(source, kind, where, component.value, span)
+            found = aggregate(source, kind, rows, component.value, span)
             winsorize = component.winsorize if before is None else None
             return _shaped(found, component.threshold, winsorize)
         case UnitCountComponent() | UnitCountMetric():
             kind, shape = _UNIT_COUNTS[component.rollup]
             return Term(
-                parts=(Part(aggregate=aggregate(source, kind, where, None, span), shape=shape),)
+                parts=(Part(aggregate=aggregate(source, kind, rows, None, span), shape=shape),)
             )
         case _:
             assert_never(component)

@@ -444,7 +444,8 @@ def change_start(now: Definitions, picks: Picks) -> Definitions:
 def change_end(now: Definitions, picks: Picks) -> Definitions:
     """The experiment ends earlier or later, or on no known day."""
     experiment = now.scenario.experiment
-    end = None if picks.second % 4 == 3 else experiment.start + (picks.first % 7) * DAY
+    endless = picks.second % 4 == 3 and not experiment.mature_after_end
+    end = None if endless else experiment.start + (picks.first % 7) * DAY
     return now.with_experiment(replace(experiment, end=end))
 
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tests.oracle import (
     Aggregate,
     AggregateKind,
+    Experiment,
     Funnel,
     OracleMetric,
     Retention,
@@ -25,6 +26,7 @@ from tests.oracle import (
     Winsorize,
     always,
 )
+from tests.oracle_durations import parts_of
 from tests.strategies import FILTERS, Expression, Scenario, Size, scenarios
 
 Config = dict[str, Any]
@@ -39,6 +41,15 @@ QUARTERS = (
 AMOUNT = Expression("amount", lambda f: f["amount"])
 NAME = Expression("event_name", lambda f: f["event_name"])
 FLAG = Expression("flag", lambda f: f["flag"])
+MOMENTS = (
+    Expression("signed_at", lambda f: f["signed_at"]),
+    Expression("signed_on", lambda f: f["signed_on"]),
+    Expression(
+        "date_add('day', 1, signed_at)",
+        lambda f: f["signed_at"] and f["signed_at"] + timedelta(days=1),
+    ),
+)
+"""Other moments of a row than when it happened."""
 
 
 def half_if_flagged(quantity: int | None, flag: bool | None) -> float | None:
@@ -128,7 +139,9 @@ def new_metrics(
 def new_scenarios(draw: st.DrawFn, size: Size = DENSE) -> Scenario:
     """Draw a scenario with such metrics, with all rollups, and with its context as dimensions."""
     scenario = draw(scenarios(size))
+    scenario = replace(scenario, experiment=draw(with_durations(scenario)))
     found = draw(new_metrics(dated=scenario.experiment.dated_sources))
+    found = [one for one in found if suits(scenario.experiment, one[1])] or [ROWS]
     experiment = replace(
         scenario.experiment,
         metrics=tuple(metric for _, metric in found),
@@ -137,6 +150,60 @@ def new_scenarios(draw: st.DrawFn, size: Size = DENSE) -> Scenario:
     )
     definitions = tuple(config for config, _ in found)
     return replace(scenario, experiment=experiment, metric_definitions=definitions)
+
+
+DURATIONS: tuple[dict[str, Any], ...] = (
+    {"cohorted_duration": 1},
+    {"cohorted_duration": 2},
+    {"cohorted_duration": 2, "completed_cohorts_only": True},
+    {"cohorted_duration": 4},
+    {"fixed_duration": 1},
+    {"fixed_duration": 3},
+    {"fixed_duration": 4, "cohorted_duration": 2},
+    {"mature_after_end": True},
+    {"mature_after_end": True},
+    {"mature_after_end": True, "cohorted_duration": 2},
+)
+"""For how long an experiment may look at its units and rows."""
+
+
+@st.composite
+def with_durations(draw: st.DrawFn, scenario: Scenario) -> Experiment:
+    """Draw for how long an experiment looks, half of the time for ever."""
+    experiment = scenario.experiment
+    if draw(st.booleans()):
+        return experiment
+    chosen = draw(st.sampled_from(DURATIONS))
+    if "mature_after_end" in chosen:
+        later = draw(st.sampled_from((0, 0, 1, 2)))
+        chosen = {**chosen, "end": scenario.first_day + timedelta(days=later)}
+    return replace(experiment, **chosen)
+
+
+def suits(experiment: Experiment, metric: OracleMetric) -> bool:
+    """Whether the durations of an experiment leave something of a metric."""
+    cohort, fixed = experiment.cohorted_duration, experiment.fixed_duration
+    days = [number for number in (cohort, fixed) if number is not None]
+    for part in parts_of(metric):
+        if isinstance(part, Retention):
+            if any(part.end >= number for number in days):
+                return False
+            continue
+        if isinstance(part, Aggregate):
+            if part.rollup == "daily" and (days or experiment.mature_after_end):
+                return False
+            if part.window is None or cohort is None:
+                continue
+            if part.window.opens_after >= timedelta(days=cohort):
+                return False
+    return True
+
+
+ROWS: tuple[Config, OracleMetric] = (
+    {"name": "rows", "type": "count", "source": "events"},
+    OracleMetric(name="rows", type="count", numerator=Aggregate(kind="count", source="events")),
+)
+"""A metric that suits every experiment."""
 
 
 @st.composite
@@ -158,7 +225,7 @@ def metrics(
         case "participation":
             return draw(participations(sources, config, common))
         case "mean":
-            part = draw(parts(("sum",), sources, ("window", "winsorize")))
+            part = draw(parts(("sum",), sources, ("window", "winsorize", "sides")))
             metric = OracleMetric(type="mean", numerator=part.aggregate, **common)
             return config | part.config | {"type": "mean"}, metric
         case "ratio":
@@ -166,7 +233,7 @@ def metrics(
         case "retention":
             return draw(retentions(sources, config, common))
         case "percentile":
-            part = draw(parts(("sum",), sources, ("window",)))
+            part = draw(parts(("sum",), sources, ("window", "sides")))
             share = draw(st.sampled_from(PERCENTILES))
             metric = OracleMetric(
                 type="percentile", numerator=part.aggregate, percentile=share, **common
@@ -180,7 +247,8 @@ def metrics(
 
 def may_be_a_term(metric: OracleMetric) -> bool:
     """Whether a composite may add a metric: one without a y, a bake time or terms of its own."""
-    return metric.type in KINDS and not metric.log and metric.bake_days == 0
+    daily = metric.numerator is not None and metric.numerator.rollup == "daily"
+    return metric.type in KINDS and not metric.log and not daily and metric.bake_days == 0
 
 
 @st.composite
@@ -214,6 +282,9 @@ def parts(
     where = draw(st.none() | st.sampled_from(FILTERS))
     if where is not None:
         config["filter"], chosen["where"] = where.sql, where
+    if "sides" in options:
+        sides, chosen_sides = draw(sides_of_exposure())
+        config, chosen = config | sides, chosen | chosen_sides
     if VALUES[kind]:
         value = draw(st.sampled_from(VALUES[kind]))
         config["value"], chosen["value"] = value.sql, value
@@ -233,7 +304,26 @@ def parts(
     return Part(config, Aggregate(**chosen))
 
 
-ALL_OPTIONS = ("window", "cap", "threshold", "winsorize")
+ALL_OPTIONS = ("window", "cap", "threshold", "winsorize", "sides")
+
+
+@st.composite
+def sides_of_exposure(draw: st.DrawFn) -> tuple[Config, dict[str, Any]]:
+    """Draw on which side of the exposure other moments of a row lie, most of the time on any."""
+    names = draw(
+        st.sampled_from(
+            (
+                (),
+                (),
+                (),
+                ("after_exposure",),
+                ("before_exposure",),
+                ("after_exposure", "before_exposure"),
+            )
+        )
+    )
+    chosen = {name: draw(st.sampled_from(MOMENTS)) for name in names}
+    return {name: moment.sql for name, moment in chosen.items()}, chosen
 
 
 @st.composite
@@ -246,10 +336,10 @@ def winsorizations(draw: st.DrawFn) -> tuple[Config, Winsorize]:
 
 
 @st.composite
-def lookbacks(draw: st.DrawFn) -> tuple[Config, dict[str, Any]]:
-    """Draw the days of a covariate, half of the time none."""
+def lookbacks(draw: st.DrawFn, *of: Part) -> tuple[Config, dict[str, Any]]:
+    """Draw the days of a covariate, half of the time none, and none of what happens after the exposure."""
     days = draw(st.sampled_from((None, None, 1, 2, 3)))
-    if days is None:
+    if days is None or any(part.aggregate.after_exposure for part in of):
         return {}, {}
     return {"cuped": {"days": days}}, {"cuped_days": days}
 
@@ -262,13 +352,13 @@ def aggregates(draw: st.DrawFn, sources: Sources, config: Config, common: Config
     """Draw a metric of one aggregate, now and then its logarithm or with a covariate."""
     logged = draw(st.integers(0, 5)) == 5
     if logged:
-        part = draw(parts(("count", "sum"), sources, ("window", "cap")))
+        part = draw(parts(("count", "sum"), sources, ("window", "cap", "sides")))
         metric = OracleMetric(
             type=part.config["type"], numerator=part.aggregate, log=True, **common
         )
         return config | part.config | {"log": True}, metric
     part = draw(parts(KINDS, sources, ALL_OPTIONS))
-    cuped, days = draw(lookbacks())
+    cuped, days = draw(lookbacks(part))
     metric = OracleMetric(type=part.config["type"], numerator=part.aggregate, **common, **days)
     return config | part.config | cuped, metric
 
@@ -279,8 +369,10 @@ def participations(draw: st.DrawFn, sources: Sources, config: Config, common: Co
     rollup: Literal["daily", "latest"] = draw(st.sampled_from(("daily", "latest")))
     source = draw(st.sampled_from(sources.names))
     where = draw(st.sampled_from(FILTERS))
-    numerator = Aggregate(kind="unit_count", source=source, where=where, rollup=rollup)
+    sides, chosen = draw(sides_of_exposure())
+    numerator = Aggregate(kind="unit_count", source=source, where=where, rollup=rollup, **chosen)
     config |= {"type": "unit_count", "source": source, "filter": where.sql, "rollup": rollup}
+    config |= sides
     return config, OracleMetric(type="unit_count", numerator=numerator, **common)
 
 
@@ -288,7 +380,7 @@ def participations(draw: st.DrawFn, sources: Sources, config: Config, common: Co
 def ratios(draw: st.DrawFn, sources: Sources, config: Config, common: Config) -> Drawn:
     """Draw a ratio of any two aggregates, each with options of its own."""
     above, below = (draw(parts(KINDS, sources, ALL_OPTIONS)) for _ in range(2))
-    cuped, days = draw(lookbacks())
+    cuped, days = draw(lookbacks(above, below))
     config |= {"type": "ratio", "numerator": above.config, "denominator": below.config}
     metric = OracleMetric(
         type="ratio", numerator=above.aggregate, denominator=below.aggregate, **common, **days
@@ -307,8 +399,15 @@ def retentions(draw: st.DrawFn, sources: Sources, config: Config, common: Config
     config |= {"type": "retention", "source": source, "end": end, "length": length}
     config |= {"filter": where.sql} if where else {}
     config |= {"completion_filter": completion.sql} if completion else {}
+    sides, chosen = draw(sides_of_exposure())
+    config |= sides
     definition = Retention(
-        source=source, where=where or always, completed_by=completion, end=end, length=length
+        source=source,
+        where=where or always,
+        completed_by=completion,
+        end=end,
+        length=length,
+        **chosen,
     )
     return config, OracleMetric(type="retention", retention=definition, **common)
 
@@ -342,9 +441,10 @@ def funnels(draw: st.DrawFn, sources: Sources, config: Config, common: Config) -
         source = draw(st.sampled_from(names))
         where = draw(st.sampled_from(FILTERS))
         window = draw(step_windows(minutes)) if steps or exposure_first else None
-        step_config: Config = {"source": source, "filter": where.sql}
+        sides, chosen = draw(sides_of_exposure())
+        step_config: Config = {"source": source, "filter": where.sql} | sides
         step_configs.append(step_config | ({"window": end_of(window)} if window else {}))
-        steps.append(Step(source=source, where=where, window=window))
+        steps.append(Step(source=source, where=where, window=window, **chosen))
     strict = draw(st.booleans())
     allowance_ms = draw(st.sampled_from((0, 0, 1)))
     within = draw(step_windows(minutes))

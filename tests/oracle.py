@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import get_args
 
-from tests import oracle_metrics
+from tests import oracle_durations, oracle_metrics
 from tests.oracle_cells import (
     ANYTHING,
     GRAINS,
@@ -120,12 +120,13 @@ def expected(
         experiment: The settings and the metrics.
         exposures: All rows of the assignment source.
         sources: All rows of each metric source, by its name.
-        through: The last day to load; days after the experiment's end are never loaded.
+        through: The last day to load; days after the experiment's last are never loaded.
         days: The days to compute results for, as each is computed from scratch; default all.
     """
     exposures = list(exposures)
     sources = {name: list(events) for name, events in sources.items()}
-    last_day = through if experiment.end is None else min(experiment.end, through)
+    end = oracle_durations.last_day(experiment)
+    last_day = through if end is None else min(end, through)
     loaded = Loaded.of(experiment, exposures, sources, last_day)
     groups = groups_of(experiment, loaded.exposures)
 
@@ -224,7 +225,10 @@ def unit_days(experiment: Experiment, loaded: Loaded, source: str) -> UnitDays:
             if aggregate.source != source:
                 continue
             for unit_day, events in events_of_day.items():
-                amounts = oracle_metrics.contributions(aggregate, events)
+                exposed = loaded.units[unit_day[0]]
+                amounts = oracle_metrics.contributions(
+                    oracle_metrics.as_of(exposed, aggregate), events
+                )
                 if amounts:
                     found[unit_day][key] = of_unit_day(aggregate, amounts)
     return dict(found)

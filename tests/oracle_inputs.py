@@ -110,6 +110,7 @@ class Winsorize:
 class Aggregate:
     """One number per unit: how rows of a source are filtered, read and put together.
 
+    ``after_exposure`` and ``before_exposure`` give another moment of a row than when it happened.
     ``rollup`` is that of a unit count: ``once`` also stands for ``window``, which the window tells.
     """
 
@@ -122,6 +123,8 @@ class Aggregate:
     cap: float | None = None
     threshold: float | None = None
     winsorize: Winsorize | None = None
+    after_exposure: Callable[[Fields], Any] | None = None
+    before_exposure: Callable[[Fields], Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +137,8 @@ class Retention:
     end: int
     length: int
     window: Window | None = None
+    after_exposure: Callable[[Fields], Any] | None = None
+    before_exposure: Callable[[Fields], Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +148,8 @@ class Step:
     source: str
     where: Callable[[Fields], bool | None] = always
     window: Window | None = None
+    after_exposure: Callable[[Fields], Any] | None = None
+    before_exposure: Callable[[Fields], Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,3 +217,7 @@ class Experiment:
     dimensions: tuple[str, ...] = ()
     dimension_units: int = 1
     dated_sources: frozenset[str] = frozenset()
+    cohorted_duration: int | None = None
+    completed_cohorts_only: bool = False
+    fixed_duration: int | None = None
+    mature_after_end: bool = False

@@ -6,8 +6,9 @@ the number itself. The rows of tests are made so.
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import date, timedelta
-from typing import Any
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from typing import Any, TypeVar
 
 from tests.oracle_cells import TOLERANCE, Double, SideName
 from tests.oracle_inputs import (
@@ -21,6 +22,7 @@ from tests.oracle_inputs import (
 )
 from tests.oracle_units import EventsOfUnits, ExposedUnit, KeptEvent, midnight
 
+Part = TypeVar("Part", Aggregate, Retention, Step)
 Days = Callable[[date], bool]
 """Whether a day is among those that are looked at."""
 
@@ -49,6 +51,41 @@ def contribution(aggregate: Aggregate, fields: Fields) -> float | None:
     if amount is None:
         return None
     return 1 if aggregate.kind in {"count", "unit_count"} else amount
+
+
+def as_of(unit: ExposedUnit, part: Part) -> Part:
+    """Return what looks at rows as it looks at those of one unit.
+
+    A row passes where the moment that is to be after the exposure is at or after it, and the one
+    that is to be before it is before; an unknown moment is neither. A date is compared with the
+    day of the exposure.
+    """
+
+    def passes(condition: Callable[[Fields], bool | None]) -> Callable[[Fields], bool | None]:
+        def both(fields: Fields) -> bool:
+            after, before = part.after_exposure, part.before_exposure
+            return (
+                condition(fields) is True
+                and (after is None or is_before_exposure(unit, after(fields)) is False)
+                and (before is None or is_before_exposure(unit, before(fields)) is True)
+            )
+
+        return both
+
+    found = replace(part, where=passes(part.where))
+    if isinstance(found, Retention):
+        completed_by = found.completed_by or part.where
+        return replace(found, completed_by=passes(completed_by))
+    return found
+
+
+def is_before_exposure(unit: ExposedUnit, moment: date | None) -> bool | None:
+    """Return whether a moment lies before a unit's first exposure; an unknown one is unknown."""
+    if moment is None:
+        return None
+    if isinstance(moment, datetime):
+        return moment < unit.first_exposure
+    return moment < unit.first_exposure_ds
 
 
 def known(value: Any) -> Any:
@@ -210,7 +247,7 @@ def covariate(
 ) -> Double:
     """The same definition over the rows of the days before the exposure, without the window."""
     rows = [row for row in earlier if is_in_lookback(days, unit, row)]
-    return number(aggregate, rows)
+    return number(as_of(unit, aggregate), rows)
 
 
 def day_before(
@@ -240,6 +277,8 @@ def aggregates_of(metric: OracleMetric) -> dict[SideName, Aggregate]:
             where=metric.numerator.where,
             value=metric.numerator.value,
             window=metric.numerator.window,
+            after_exposure=metric.numerator.after_exposure,
+            before_exposure=metric.numerator.before_exposure,
         )
     elif metric.denominator is not None:
         found["denominator"] = metric.denominator
@@ -258,16 +297,21 @@ def windows_of(metric: OracleMetric) -> list[tuple[str, Window]]:
 
 
 def retention(
-    definition: Retention, rows: Sequence[KeptEvent], days: Days, day: date
+    definition: Retention,
+    rows: Sequence[KeptEvent],
+    days: Days,
+    day: date,
+    may_start: Callable[[KeptEvent], bool] = lambda _: True,
 ) -> tuple[Double, Double]:
     """Return how many windows were completed, and how many there were.
 
     A window is there for each day s with a row that passes the filter and s + end <= the day. It
     is completed if on some day from s + end - length + 1 through s + end a row passes the
-    completion filter. A window belongs to the day s + end, on which it is over.
+    completion filter. A window belongs to the day s + end, on which it is over. ``may_start`` says
+    which rows are early enough to start one.
     """
     completion = definition.completed_by or definition.where
-    starts = {row.ds for row in rows if definition.where(row.fields) is True}
+    starts = {row.ds for row in rows if definition.where(row.fields) is True and may_start(row)}
     returns = {row.ds for row in rows if completion(row.fields) is True}
     completed = windows = 0
     for start in starts:
@@ -317,7 +361,8 @@ def rows_of_step(
 ) -> list[KeptEvent]:
     """Return the unit's rows of a step."""
     rows = events[step.source].get(unit.unit, [])
-    return [row for row in rows if step.where(row.fields) is True]
+    where = as_of(unit, step).where
+    return [row for row in rows if where(row.fields) is True]
 
 
 def logarithm(total: Double) -> tuple[Double, Double]:

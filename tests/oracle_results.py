@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from functools import partial
 from typing import Self
 
+from tests import oracle_durations as durations
 from tests import oracle_metrics as metrics
 from tests.oracle_cells import Double, Row
 from tests.oracle_inputs import Aggregate, Experiment, Funnel, OracleMetric, Rollup, Winsorize
@@ -131,10 +132,7 @@ class View:
             unit
             for unit in loaded.units.values()
             if frame.holds_unit(unit)
-            and all(
-                metrics.is_over(window, unit, frame.baked, dated=source in experiment.dated_sources)
-                for source, window in metrics.windows_of(metric)
-            )
+            and durations.is_complete(experiment, metric, unit, frame.baked)
         ]
         return cls(experiment, loaded, frame, tuple(units))
 
@@ -143,7 +141,8 @@ class View:
         return [
             row
             for row in self.loaded.events[aggregate.source].get(unit.unit, ())
-            if self.frame.holds(unit, row.ds) and metrics.is_in_window(aggregate.window, unit, row)
+            if self.frame.holds(unit, row.ds)
+            and durations.counts(self.experiment, aggregate.window, unit, row)
         ]
 
     def aggregated(self, aggregate: Aggregate) -> dict[str, Double]:
@@ -151,7 +150,8 @@ class View:
         found = {}
         for unit in self.units:
             days = self.frame.exposed_days_of(unit)
-            found[unit.unit] = metrics.number(aggregate, self.rows(unit, aggregate), days)
+            own = metrics.as_of(unit, aggregate)
+            found[unit.unit] = metrics.number(own, self.rows(unit, aggregate), days)
         return self.winsorized(aggregate.winsorize, found)
 
     def winsorized(self, rule: Winsorize | None, found: Mapping[str, Double]) -> dict[str, Double]:
@@ -264,10 +264,14 @@ def retentions(view: View, metric: OracleMetric) -> Numbers:
         rows = [
             row
             for row in view.loaded.events[definition.source].get(unit.unit, ())
-            if row.ds <= view.frame.baked and metrics.is_in_window(definition.window, unit, row)
+            if row.ds <= view.frame.baked
+            and metrics.is_in_window(definition.window, unit, row)
+            and durations.returns(view.experiment, row)
         ]
         holds = partial(view.frame.holds, unit)
-        x, y = metrics.retention(definition, rows, holds, view.frame.baked)
+        own = metrics.as_of(unit, definition)
+        may_start = partial(durations.starts, view.experiment, definition, unit)
+        x, y = metrics.retention(own, rows, holds, view.frame.baked, may_start)
         found[unit.unit] = UnitNumbers(x=x, y=y)
     return found
 
@@ -277,7 +281,8 @@ def values_of(view: View, metric: OracleMetric) -> Numbers:
     assert metric.numerator is not None
     found = {}
     for unit in view.units:
-        values = metrics.contributions(metric.numerator, view.rows(unit, metric.numerator))
+        own = metrics.as_of(unit, metric.numerator)
+        values = metrics.contributions(own, view.rows(unit, metric.numerator))
         found[unit.unit] = UnitNumbers(x=NOTHING, y=whole(len(values)), values=tuple(values))
     return found
 
@@ -306,7 +311,12 @@ def funnel_steps(view: View, funnel: Funnel, step: int, *, after: int | None) ->
     """x is 1 if a step is reached, y is 1 if ``after`` is; each on a day of the frame."""
     events = {
         source: {
-            unit: [row for row in rows if row.ds <= view.frame.baked]
+            unit: [
+                row
+                for row in rows
+                if row.ds <= view.frame.baked
+                and durations.counts(view.experiment, None, view.loaded.units[unit], row)
+            ]
             for unit, rows in of_units.items()
         }
         for source, of_units in view.loaded.events.items()

@@ -31,7 +31,8 @@ def kept_exposures(
     """Return the rows that count through ``last_day``.
 
     These are the rows with this experiment id, a unit id and a group id that are neither null nor
-    empty, and a timestamp from the first day through the last, both whole days. Where the
+    empty, and a timestamp from the first day through the last, both whole days, and no later than
+    the experiment's end. Where the
     experiment lists its groups, rows of other groups are as if absent. Where the source is
     partitioned, rows that lie too far from their own day are left out.
     """
@@ -44,6 +45,8 @@ def kept_exposures(
         if experiment.groups is not None and row.group not in experiment.groups:
             continue
         if row.at is None or not experiment.start <= row.at.date() <= last_day:
+            continue
+        if experiment.end is not None and row.at.date() > experiment.end:
             continue
         if not lies_where_it_may(row.at.date(), row.partition, experiment.exposure_partitions):
             continue

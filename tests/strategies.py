@@ -180,7 +180,7 @@ class MetricSource:
                 LATER_COLUMN: later,
                 PAYER_COLUMN: pa.array([PAYERS[row.fields["flag"]] for row in rows], pa.string()),
                 **{
-                    name: pa.array([row.fields[name] for row in rows], type_)
+                    name: pa.array([row.fields.get(name) for row in rows], type_)
                     for name, type_ in FIELD_TYPES.items()
                 },
                 PARTITION_COLUMN: pa.array([row.partition for row in rows], pa.date32()),
@@ -256,6 +256,14 @@ class Scenario:
             settings["crossover"] = experiment.crossover
         if experiment.rollups != ("daily", "cumulative"):
             settings["rollups"] = list(experiment.rollups)
+        if experiment.cohorted_duration is not None:
+            settings["cohorted_duration"] = experiment.cohorted_duration
+        if experiment.completed_cohorts_only:
+            settings["completed_cohorts_only"] = True
+        if experiment.fixed_duration is not None:
+            settings["fixed_duration"] = experiment.fixed_duration
+        if experiment.mature_after_end:
+            settings["mature_after_end"] = True
         if experiment.dimension_units != 1:
             settings["dimension_units"] = experiment.dimension_units
         layouts = {"exposures": self.assignment.layout} | {
@@ -292,6 +300,8 @@ FIELD_TYPES = {
     "amount": pa.float64(),
     "qty": pa.int64(),
     "flag": pa.bool_(),
+    "signed_at": pa.timestamp("us"),
+    "signed_on": pa.date32(),
 }
 
 
@@ -679,11 +689,8 @@ def metric_sources(
         at = moments_on(days)
         odd_at = st.none() | moments_on(outer_days)
         if moments:
-            at |= st.builds(
-                lambda moment, step: moment + step * MICROSECOND,
-                st.sampled_from(moments),
-                st.sampled_from((0, -1, 1)),
-            )
+            at |= near(moments)
+    signed = moments_on(outer_days) | (near(moments) if moments else st.none())
     extreme = draw(st.integers(0, 3)) == 3
     amounts = st.sampled_from(EXTREME_AMOUNTS) if extreme else CENTS
     quantities = st.sampled_from(EXTREME_QUANTITIES) if extreme else st.integers(-2, 5)
@@ -697,6 +704,8 @@ def metric_sources(
                 "amount": mostly(amounts, st.sampled_from((None, float("nan"), -float("inf")))),
                 "qty": mostly(quantities, st.none()),
                 "flag": st.sampled_from((True, False, None)),
+                "signed_at": mostly(signed, st.none()),
+                "signed_on": mostly(st.sampled_from(days), st.none()),
             }
         ),
     )
@@ -734,6 +743,15 @@ def odd_ids(*, integers: bool) -> st.SearchStrategy[str | None]:
 def moments_on(days: Sequence[date]) -> st.SearchStrategy[datetime]:
     """Timestamps on these days; there are so few that ties are common."""
     return st.builds(datetime.combine, st.sampled_from(days), st.sampled_from(TIMES))
+
+
+def near(moments: Sequence[datetime]) -> st.SearchStrategy[datetime]:
+    """Some of the moments, or a microsecond off."""
+    return st.builds(
+        lambda moment, step: moment + step * MICROSECOND,
+        st.sampled_from(moments),
+        st.sampled_from((0, -1, 1)),
+    )
 
 
 NEARBY = (0,) * 14 + (-1, 1, -1, 1, -2, 2, 3)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from statsig_staging.aggregates import Aggregate, AggregateKind
+from statsig_staging.aggregates import Aggregate, AggregateKind, Rows
 from statsig_staging.terms import ShapeKind, Statistic, aggregates_of, statistic_of
 from tests.factories import PURCHASES, REVENUE, make_project
 
@@ -162,6 +162,6 @@ def test_an_aggregate_in_words(
     kind: AggregateKind, value: str | None, where: str | None, expected: str
 ) -> None:
     """The table's schema tells what a column holds."""
-    aggregate = Aggregate(source="events", kind=kind, filter=where, value=value, column="c")
+    aggregate = Aggregate(source="events", kind=kind, rows=Rows(where), value=value, column="c")
 
     assert aggregate.doc == expected

@@ -22,7 +22,7 @@ from tests.histories import (
     metric,
     play,
 )
-from tests.metric_strategies import Sources, metrics, new_scenarios
+from tests.metric_strategies import Sources, metrics, new_scenarios, suits, with_durations
 from tests.oracle import Rollup
 from tests.strategies import SMALL, FixedDraft, Scenario, scenarios
 from tests.worlds import NOW, World, compare
@@ -100,11 +100,15 @@ def histories(draw: st.DrawFn) -> History:
     """Draw a small experiment with metrics of any type, and a few turns."""
     scenario = replace(draw(scenarios(SMALL)), threads=1)
     rollups: tuple[Rollup, ...] = draw(st.sampled_from(CHOICES_OF_ROLLUPS))
-    experiment = replace(scenario.experiment, rollups=rollups)
+    experiment = replace(draw(with_durations(scenario)), rollups=rollups)
     scenario = replace(scenario, experiment=experiment)
     of = Sources(names=("events", "orders"), dated=experiment.dated_sources)
     drawn = [
-        draw(metrics(f"metric_{n}", of, ()).filter(lambda pair: is_there(pair[0])))
+        draw(
+            metrics(f"metric_{n}", of, ()).filter(
+                lambda pair: is_there(pair[0]) and suits(experiment, pair[1])
+            )
+        )
         for n in range(4)
     ]
     found = tuple(FixedDraft(name=one.name, of=one, config=config) for config, one in drawn)

@@ -13,11 +13,11 @@ import pyarrow.parquet as pq
 import yaml
 
 import statsig_staging as staging
-from statsig_staging import terms
+from statsig_staging import durations, terms
 from statsig_staging.aggregates import Aggregate, Fold
 from statsig_staging.engine import Engine
 from statsig_staging.terms import ShapeKind
-from tests import oracle
+from tests import oracle, oracle_durations
 from tests.oracle import Event, Exposure
 from tests.strategies import PARTITION_COLUMN, AssignmentSource, MetricSource, Scenario, pattern
 
@@ -164,7 +164,7 @@ def write_yaml(folder: Path, definition: Mapping[str, Any]) -> None:
 def target(scenario: Scenario, offset: int) -> date:
     """Return a day to load through: a number of days after the start, or the experiment's last."""
     day = scenario.experiment.start + timedelta(days=offset)
-    end = scenario.experiment.end
+    end = oracle_durations.last_day(scenario.experiment)
     return day if end is None else min(day, end)
 
 
@@ -214,8 +214,10 @@ def unit_day_columns(
 ) -> dict[str, dict[tuple[str, Any], str]]:
     """Return source → (metric, side) → the column that holds it."""
     found: dict[str, dict[tuple[str, Any], str]] = {}
+    every = durations.statistics_of(project.experiment(experiment.id), project)
+    statistics = {each.metric: each for each in every if each.step is None}
     for metric in experiment.metrics:
-        statistic = terms.statistic_of(project.metric(metric.name), project)
+        statistic = statistics[metric.name]
         for side, term in zip(("numerator", "denominator"), statistic.values, strict=False):
             if metric.type not in get_args(oracle.MetricType) or len(term.parts) > 1:
                 continue
@@ -223,7 +225,8 @@ def unit_day_columns(
             aggregate, plain = part.aggregate, part.shape.kind is ShapeKind.PLAIN
             if not isinstance(aggregate, Aggregate) or aggregate.kind.values is not None:
                 continue
-            if not plain or aggregate.span is not None or aggregate.cap is not None:
+            bounds = (aggregate.span, aggregate.cap, aggregate.until)
+            if not plain or any(bound is not None for bound in bounds):
                 # The oracle has what is added up of all rows; how it counts is for results to show.
                 continue
             if aggregate.kind.fold is not Fold.SUM:

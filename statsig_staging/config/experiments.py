@@ -1,9 +1,9 @@
 """Experiments: what is analysed."""
 
 from datetime import date
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, Self, TypeAlias
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from statsig_staging import expressions
 from statsig_staging.config.fields import Count, Day, Model, Name
@@ -32,6 +32,11 @@ class Experiment(Model):
         dimension_units: How many counted units a level of a dimension needs to have rows of its own.
         costly_series: Of which days there are results of metrics whose series cannot be carried from day
             to day: those that are winsorized, and percentiles.
+        cohorted_duration: For how many blocks of 24 hours since its first exposure each unit is looked at;
+            None for ever.
+        completed_cohorts_only: Whether a unit counts only once these are over.
+        fixed_duration: For how many days from the first rows of metrics count; None for all.
+        mature_after_end: Whether rows after the end count for metrics whose windows are not over.
     """
 
     id: Name
@@ -49,6 +54,10 @@ class Experiment(Model):
     )
     dimension_units: Count = 1
     costly_series: Literal["every_day", "latest"] = "every_day"
+    cohorted_duration: Count | None = None
+    completed_cohorts_only: bool = False
+    fixed_duration: Count | None = None
+    mature_after_end: bool = False
 
     @field_validator("end")
     @classmethod
@@ -57,6 +66,18 @@ class Experiment(Model):
         if end and start and start > end:
             raise ValueError(f"start {start} is after end {end}")
         return end
+
+    @model_validator(mode="after")
+    def _durations_go_together(self) -> Self:
+        if self.completed_cohorts_only and self.cohorted_duration is None:
+            raise ValueError("completed_cohorts_only goes with cohorted_duration")
+        if self.mature_after_end and self.end is None:
+            raise ValueError("mature_after_end needs an end")
+        if self.mature_after_end and self.fixed_duration is not None:
+            raise ValueError(
+                "mature_after_end does not go with fixed_duration, after which no rows count"
+            )
+        return self
 
     @field_validator("control")
     @classmethod

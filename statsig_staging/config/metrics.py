@@ -95,6 +95,8 @@ class CompositeTerm(Model):
 class _Component(Model):
     source: Name
     filter: Scalar | None = None
+    after_exposure: Scalar | None = None
+    before_exposure: Scalar | None = None
     window: Window | None = None
 
 
@@ -185,6 +187,17 @@ class _Metric(Model):
 
 class _Adjusted(_Metric):
     cuped: Cuped | None = None
+
+    @model_validator(mode="after")
+    def _knows_nothing_of_later(self) -> Self:
+        if self.cuped is None:
+            return self
+        for side in (self, *(getattr(self, name, None) for name in ("numerator", "denominator"))):
+            if getattr(side, "after_exposure", None) is not None:
+                raise ValueError(
+                    "cuped does not go with after_exposure: a covariate is of what was there before"
+                )
+        return self
 
 
 class CountMetric(CountComponent, _Adjusted):
@@ -325,6 +338,8 @@ class RetentionMetric(_Metric):
     source: Name
     filter: Scalar | None = None
     completion_filter: Scalar | None = None
+    after_exposure: Scalar | None = None
+    before_exposure: Scalar | None = None
     end: Count
     length: Count
 
@@ -354,6 +369,8 @@ class FunnelStep(Model):
 
     source: Name
     filter: Scalar | None = None
+    after_exposure: Scalar | None = None
+    before_exposure: Scalar | None = None
     window: StepWindow | None = None
 
 

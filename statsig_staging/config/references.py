@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from statsig_staging import expressions
+from statsig_staging.config.durations import unfit_durations
 from statsig_staging.config.fields import Model
 from statsig_staging.config.forwarded import BUILT_IN
 from statsig_staging.config.kinds import KINDS
@@ -142,7 +143,10 @@ def _experiment_problems(
         name, place = _text(value), (*location, "metrics", index)
         yield from entries.unknown("metrics", name, place)
         yield from entries.unknown_dimensions(name, source, place)
-        sides = entries.sides(entries.find("metrics", name))
+        metric = entries.find("metrics", name)
+        sides = list(entries.sides(metric))
+        for message in unfit_durations(experiment, metric, sides):
+            yield Problem(place, message)
         for used in dict.fromkeys(_text(side.get("source")) for side in sides):
             yield from entries.without_unit("metric_sources", used, unit, place)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from statsig_staging import expressions, templates, terms
-from statsig_staging.aggregates import ValueKind
+from statsig_staging.aggregates import ValueKind, moment_expressions
 from statsig_staging.names import digest
 from statsig_staging.planner import dimensions, tables
 
@@ -25,6 +25,7 @@ def define(request: LoadRequest) -> dict[str, str]:
             experiment.id,
             experiment.unit,
             experiment.start.isoformat(),
+            *([f"through {experiment.end}"] if experiment.mature_after_end else []),
             repr(experiment.groups),
             sighting(request.assignment_source, experiment.unit),
             repr(sorted(request.assignment_source.context.items())),
@@ -76,6 +77,7 @@ def define(request: LoadRequest) -> dict[str, str]:
         days = terms.by_day(columns)
         found[f"source {source.name}"] = digest(
             sighting(source, experiment.unit),
+            *_dates(request, source, columns),
             *_versions("metric_rows", "unit_day_metrics"),
             length=16,
         )
@@ -87,10 +89,20 @@ def define(request: LoadRequest) -> dict[str, str]:
         found[f"rows {source.name}"] = digest(
             sighting(source, experiment.unit),
             *(column.name for column in kept.columns),
+            *_dates(request, source, columns),
             *_versions("metric_rows"),
             length=16,
         )
     return found
+
+
+def _dates(
+    request: LoadRequest, source: MetricSource, columns: Iterable[Aggregate]
+) -> tuple[str, ...]:
+    """Return which moments of rows are dates: those are compared with the day of the exposure."""
+    types = request.observations[source.name].expressions
+    moments = sorted(moment_expressions(columns))
+    return tuple(f"{sql} is a date" for sql in moments if types.get(sql) == "date")
 
 
 def _leveled(request: LoadRequest) -> tuple[str, ...]:

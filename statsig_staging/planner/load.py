@@ -76,7 +76,7 @@ def _refresh(request: LoadRequest, definitions: Mapping[str, str]) -> tuple[Refr
 
 
 def _full(request: LoadRequest) -> Planned:
-    days = Loaded(every_day(request))
+    days = Loaded(request.days_of(request.assignment_source))
     reasons = dict.fromkeys(days.read, "full refresh")
     steps = list(_exposure_steps(request, days, published=None))
     readings = [reading_of(request, request.assignment_source, reasons)]
@@ -200,7 +200,7 @@ def _incremental(request: LoadRequest, definitions: Mapping[str, str]) -> Planne
     redefined = published.definitions.get("results") != definitions["results"]
     if not steps and not redefined:
         return Planned((), tuple(readings))
-    if redefined and not days.all:
+    if not days.all and (redefined or request.through > published.through):
         steps.append(_summary_step(request))
     since = request.experiment.start if redefined else _first_day_touched(request, readings)
     last = _results_steps(request, steps, since=since, full=False)

@@ -23,7 +23,7 @@ def days_to_read(
     request: LoadRequest, source: AssignmentSource | MetricSource, published: Published
 ) -> dict[date, str]:
     """Return the days of a source that an incremental load reads, each with its reason."""
-    window = Window.through(request.first_day(source), request.through)
+    window = request.window(source)
     observation = request.observations[source.name]
     before = published.sources.get(source.name)
     found: dict[date, str] = {}

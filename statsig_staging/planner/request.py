@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from statsig_staging import terms
+from statsig_staging import durations, terms
 from statsig_staging.days import DAY, Window
 from statsig_staging.errors import WarehouseError
 from statsig_staging.planner.scans import Scan
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
 
+    from statsig_staging.aggregates import Aggregate
     from statsig_staging.config import AssignmentSource, Experiment, MetricSource, Project
     from statsig_staging.plan import Refresh
     from statsig_staging.sources import Observation, SourceFile
@@ -66,15 +67,19 @@ class LoadRequest:
     @cached_property
     def statistics(self) -> tuple[Statistic, ...]:
         """The experiment's metrics as statistics."""
-        found = (self.project.metric(name) for name in self.experiment.metrics)
-        every = (terms.statistics_of(metric, self.project) for metric in found)
-        return tuple(statistic for statistics in every for statistic in statistics)
+        return durations.statistics_of(self.experiment, self.project)
 
     @cached_property
     def metric_sources(self) -> tuple[MetricSource, ...]:
         """The metric sources that the metrics need, by name."""
         names = {each.source for statistic in self.statistics for each in statistic.aggregates}
         return tuple(self.project.metric_source(name) for name in sorted(names))
+
+    @cached_property
+    def _aggregates(self) -> dict[str, tuple[Aggregate, ...]]:
+        """Metric source → what it must deliver."""
+        names = [source.name for source in self.metric_sources]
+        return {name: terms.aggregates_of(self.statistics, name) for name in names}
 
     @property
     def sources(self) -> tuple[AssignmentSource | MetricSource, ...]:
@@ -95,7 +100,7 @@ class LoadRequest:
 
     def reach(self, source: AssignmentSource | MetricSource) -> int:
         """Return how many days before a unit's first exposure a source's rows are wanted."""
-        return terms.reach(terms.aggregates_of(self.statistics, source.name))
+        return terms.reach(self._aggregates.get(source.name, ()))
 
     def first_day(self, source: AssignmentSource | MetricSource) -> date:
         """Return the first day of a source that some unit's rows can count on."""
@@ -103,7 +108,18 @@ class LoadRequest:
 
     def days_of(self, source: AssignmentSource | MetricSource) -> tuple[date, ...]:
         """Return the days of a source through the last to load."""
-        return Window.through(self.first_day(source), self.through).days()
+        return self.window(source).days()
+
+    def window(self, source: AssignmentSource | MetricSource) -> Window:
+        """Return the days of a source that may count, through the last to load."""
+        return Window.through(self.first_day(source), self._last_day(source))
+
+    def _last_day(self, source: AssignmentSource | MetricSource) -> date:
+        if source.name == self.assignment_source.name:
+            last = self.experiment.end if self.experiment.mature_after_end else None
+        else:
+            last = durations.until(self._aggregates[source.name])
+        return self.through if last is None else min(last, self.through)
 
     def scan(self, source: AssignmentSource | MetricSource) -> Scan:
         """Return how the experiment reads a source."""

@@ -123,11 +123,17 @@ class Scan:
         """The timestamp of a row, naive UTC, at microseconds."""
         column, kind = self.column(self.source.timestamp), self._type(self.source.timestamp)
         if kind.endswith("time zone"):
-            utc = exp.AtTimeZone(this=column, zone=exp.Literal.string("UTC"))
-            return exp.cast(utc, "timestamp(6)", dialect=templates.DIALECT)
+            return _naive(column)
         if kind in {"date", "unknown"}:
             return exp.cast(column, "timestamp(6)", dialect=templates.DIALECT)
         return column
+
+    def moment_of(self, sql: str) -> exp.Expr:
+        """Return what an expression gives as a timestamp, naive UTC, at microseconds; a date is its midnight."""
+        value = exp.paren(self.expression(sql))
+        if self.observation.expressions.get(sql, "").endswith("time zone"):
+            return _naive(value)
+        return exp.cast(value, "timestamp(6)", dialect=templates.DIALECT)
 
     def day(self, days: Days) -> exp.Expr:
         """Return the UTC day of a row, a constant where there is one day only."""
@@ -342,6 +348,11 @@ class Scan:
             return True
         files = (file for table in self.observation.tables for file in table.files_of(days))
         return sum(file.size for file in files) <= traits.bytes_per_statement
+
+
+def _naive(moment: exp.Expr) -> exp.Expr:
+    utc = exp.AtTimeZone(this=moment, zone=exp.Literal.string("UTC"))
+    return exp.cast(utc, "timestamp(6)", dialect=templates.DIALECT)
 
 
 def _is_time(kind: str) -> bool:

@@ -10,6 +10,7 @@ from statsig_staging import templates
 from statsig_staging.aggregates import (
     ValueKind,
     expression_column,
+    moment_expressions,
     number_expressions,
     text_expressions,
 )
@@ -163,6 +164,9 @@ def metric_rows(experiment_id: str, source: MetricSource, aggregates: Iterable[A
         expression_column(source, "value", sql): sql for sql in sorted(number_expressions(found))
     }
     texts = {expression_column(source, "text", sql): sql for sql in sorted(text_expressions(found))}
+    moments = {
+        expression_column(source, "moment", sql): sql for sql in sorted(moment_expressions(found))
+    }
     return Table(
         name=source_table("metric_rows", experiment_id, source.name),
         experiment_id=experiment_id,
@@ -174,6 +178,7 @@ def metric_rows(experiment_id: str, source: MetricSource, aggregates: Iterable[A
             *(Column(name, _BOOLEAN, f"Whether {sql}") for name, sql in flags.items()),
             *(Column(name, _DOUBLE, f"Value of {sql}") for name, sql in numbers.items()),
             *(Column(name, _STRING, f"Value of {sql}, as text") for name, sql in texts.items()),
+            *(Column(name, _TIMESTAMP, f"Moment of {sql}, UTC") for name, sql in moments.items()),
         ),
     )
 

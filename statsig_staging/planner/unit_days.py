@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
 from statsig_staging import aggregates, templates, terms
-from statsig_staging.aggregates import AggregateKind
 from statsig_staging.days import in_words
 from statsig_staging.plan import Batch, CreateTable, Merge, ReplacePartitions, Step
 from statsig_staging.planner import tables
+from statsig_staging.planner.aggregation import aggregated
 from statsig_staging.planner.exposures import on_days
 from statsig_staging.planner.scans import parameter
 from statsig_staging.planner.times import block, days_later, later
@@ -111,7 +111,8 @@ class UnitDays:
         }
         values = {name: self._double(sql) for sql, name in self.values().items()}
         texts = {name: self._text(sql) for sql, name in self.texts().items()}
-        columns = (conditions | values | texts).items()
+        moments = {name: self.scan.moment_of(sql) for sql, name in self.moments().items()}
+        columns = (conditions | values | texts | moments).items()
         rows.select(*(exp.alias_(value, name, copy=False) for name, value in columns), copy=False)
         if all(aggregate.narrows for aggregate in self.aggregates):
             rows.where(exp.paren(exp.or_(*conditions.values())), copy=False)
@@ -123,7 +124,7 @@ class UnitDays:
             tables={"metric_rows": tables.node(self.database, self.kept)},
             values={"on_days": on_days("m", days)},
         )
-        held = (self.flags(), self.values(), self.texts())
+        held = (self.flags(), self.values(), self.texts(), self.moments())
         names = dict.fromkeys(name for each in held for name in each.values())
         return rows.select(*(exp.column(name, "m") for name in names), copy=False)
 
@@ -163,6 +164,15 @@ class UnitDays:
             return exp.column("ds", "e"), exp.column("first_exposure_ds", "f")
         return exp.column("occurred_at", "e"), exp.column("first_exposure", "f")
 
+    def counts(self, aggregate: Aggregate) -> exp.Expr | None:
+        """Return the condition that a row happened when an aggregate looks; None where it always does."""
+        within = self.in_span(aggregate)
+        if aggregate.until is None:
+            return within
+        day = templates.literal(aggregate.until)
+        through = exp.LTE(this=exp.column("ds", "e"), expression=day)
+        return through if within is None else exp.and_(within, through)
+
     def in_span(self, aggregate: Aggregate) -> exp.Expr | None:
         """Return the condition that a row lies in an aggregate's time; None where all of them do."""
         looks_back, span = self.reach > 0, aggregate.span
@@ -174,6 +184,32 @@ class UnitDays:
         if span.start == 0 and not looks_back:
             return before
         return exp.and_(self._since(span.start, is_minutes=span.is_minutes), before)
+
+    def passes(self, aggregate: Aggregate) -> exp.Expr | None:
+        """Return the condition that a row is one of an aggregate's, whenever it happened; None for all."""
+        rows = aggregate.rows
+        conditions: list[exp.Expr] = []
+        if rows.filter is not None:
+            conditions.append(exp.column(self.flags()[rows.filter], "e"))
+        if rows.after is not None:
+            moment, exposed = self._compared(rows.after)
+            conditions.append(exp.GTE(this=moment, expression=exposed))
+        if rows.before is not None:
+            moment, exposed = self._compared(rows.before)
+            conditions.append(exp.LT(this=moment, expression=exposed))
+        return exp.and_(*conditions) if conditions else None
+
+    def _compared(self, sql: str) -> tuple[exp.Expr, exp.Expr]:
+        """Return a moment of a row, and what it is compared with; of a date that is the day exposed."""
+        moment = exp.column(self.moments()[sql], "e")
+        if self.scan.observation.expressions.get(sql) == "date":
+            return moment, _midnight(exp.column("first_exposure_ds", "f"))
+        return moment, exp.column("first_exposure", "f")
+
+    def moments(self) -> dict[str, str]:
+        """Return moment of a row → the column that holds it."""
+        moments = sorted(aggregates.moment_expressions(self.aggregates))
+        return {sql: aggregates.expression_column(self.source, "moment", sql) for sql in moments}
 
     def flags(self) -> dict[str, str]:
         """Return filter → the column that answers it."""
@@ -212,10 +248,11 @@ class UnitDays:
         return value if kind == "varchar" else exp.cast(value, "varchar")
 
     def _with_aggregates(self, query: exp.Select) -> exp.Query:
-        flags, values = self.flags(), self.values()
+        values = self.values()
         totals, present = [], []
         for aggregate in self.aggregates:
-            total, rows = _aggregated(aggregate, flags, values, self.in_span(aggregate))
+            passes, when = self.passes(aggregate), self.counts(aggregate)
+            total, rows = aggregated(aggregate, values, passes, when)
             totals.append(exp.alias_(total, aggregate.column, copy=False))
             present.append(exp.GT(this=rows, expression=exp.Literal.number(0)))
         query.select(*totals, copy=False)
@@ -401,6 +438,10 @@ class UnitDays:
         )
 
 
+def _midnight(day: exp.Expr) -> exp.Expr:
+    return exp.cast(day, "timestamp(6)", dialect=templates.DIALECT)
+
+
 def _finite(number: exp.Expr, value: exp.Expr) -> exp.Expr:
     """Return a value where a number is finite."""
     finite = exp.Anonymous(this="IS_FINITE", expressions=[number])
@@ -409,69 +450,3 @@ def _finite(number: exp.Expr, value: exp.Expr) -> exp.Expr:
 
 def _bits(number: exp.Expr) -> exp.Expr:
     return exp.Hex(this=exp.Anonymous(this="TO_IEEE754_64", expressions=[number]))
-
-
-def _aggregated(
-    aggregate: Aggregate,
-    flags: dict[str, str],
-    values: dict[str, str],
-    when: exp.Expr | None,
-) -> tuple[exp.Expr, exp.Expr]:
-    """Return an aggregate, and the count of rows that went into it."""
-    counted: exp.Expr = exp.Star()
-    if aggregate.value is not None:
-        counted = exp.column(values[aggregate.value], "e")
-    passes = exp.column(flags[aggregate.filter], "e") if aggregate.filter is not None else None
-    if aggregate.kind is AggregateKind.LATEST_FLAG:
-        counted, passes = _flag(passes), None
-    conditions = [each for each in (passes, when) if each is not None]
-    rows = _filtered(exp.Count(this=counted), conditions)
-    found = _put_together(aggregate.kind, counted, rows, conditions)
-    if aggregate.cap is not None:
-        cap = exp.cast(exp.Literal.number(repr(aggregate.cap)), "double")
-        number = exp.cast(found, "double")
-        above = exp.GT(this=number, expression=cap)
-        found = exp.Case(ifs=[exp.If(this=above, true=cap.copy())], default=number.copy())
-    return found, rows.copy()
-
-
-def _flag(passes: exp.Expr | None) -> exp.Expr:
-    one, zero = (exp.cast(exp.Literal.number(number), "double") for number in (1, 0))
-    if passes is None:
-        return one
-    return exp.Case(ifs=[exp.If(this=passes, true=one)], default=zero)
-
-
-def _put_together(
-    kind: AggregateKind, counted: exp.Expr, rows: exp.Expr, conditions: Sequence[exp.Expr]
-) -> exp.Expr:
-    match kind:
-        case AggregateKind.COUNT | AggregateKind.RECORDS:
-            return exp.Nullif(this=rows, expression=exp.Literal.number(0))
-        case AggregateKind.ACTIVE:
-            some = exp.GT(this=rows, expression=exp.Literal.number(0))
-            return exp.Case(ifs=[exp.If(this=some, true=exp.Literal.number(1))])
-        case AggregateKind.SUM:
-            return _filtered(exp.Sum(this=counted.copy()), conditions)
-        case AggregateKind.MIN:
-            return _filtered(exp.Min(this=counted.copy()), conditions)
-        case AggregateKind.MAX:
-            return _filtered(exp.Max(this=counted.copy()), conditions)
-        case AggregateKind.FIRST | AggregateKind.LATEST | AggregateKind.LATEST_FLAG:
-            pair = exp.Anonymous(
-                this="ROW", expressions=[exp.column("occurred_at", "e"), counted.copy()]
-            )
-            there = exp.Is(this=counted.copy(), expression=exp.Null()).not_()
-            call = exp.ArgMin if kind is AggregateKind.FIRST else exp.ArgMax
-            return _filtered(call(this=counted.copy(), expression=pair), [*conditions, there])
-        case AggregateKind.DISTINCT | AggregateKind.VALUES | AggregateKind.MOMENTS:
-            raise ValueError(f"{kind}: a unit-day stores no values one by one")
-        case _:
-            assert_never(kind)
-
-
-def _filtered(call: exp.Expr, conditions: Sequence[exp.Expr]) -> exp.Expr:
-    if not conditions:
-        return call
-    where = exp.Where(this=exp.and_(*(condition.copy() for condition in conditions)))
-    return exp.Filter(this=call, expression=where)

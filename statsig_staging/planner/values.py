@@ -105,9 +105,7 @@ class UnitDayValues:
 
     def _present(self, aggregate: Aggregate) -> exp.Expr:
         """Return the condition that a row has a value of an aggregate that counts."""
-        conditions: list[exp.Expr | None] = [self.feed.in_span(aggregate)]
-        if aggregate.filter is not None:
-            conditions.append(exp.column(self.feed.flags()[aggregate.filter], "e"))
+        conditions = (self.feed.counts(aggregate), self.feed.passes(aggregate))
         there = exp.Is(this=self._value(aggregate), expression=exp.Null()).not_()
         return exp.and_(*(each for each in conditions if each is not None), there)
 
