@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from statsig_staging.aggregates import Aggregate, AggregateKind, Fold, aggregate
+from statsig_staging.levels import Leveled
 from statsig_staging.names import digest
 
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ class Reached:
         return tuple(step.moments for step in self.of.steps)
 
 
-Slot: TypeAlias = Aggregate | Retained | Reached
+Slot: TypeAlias = Aggregate | Retained | Reached | Leveled
 """A number of a unit-day, stored or derived."""
 
 

@@ -160,7 +160,7 @@ def with_expressions(warehouse: Warehouse, scan: Scan, wanted: Iterable[Aggregat
         if types[sql].startswith(_NO_TEXT):
             raise WarehouseError(
                 f"metric source {scan.source.name!r}: value {sql!r} is of type {types[sql]}; "
-                "distinct values can be of a number, a string, a boolean, a date or a timestamp"
+                "distinct values and levels can be of a number, a string, a boolean, a date or a timestamp"
             )
     return replace(scan.observation, expressions=types)
 

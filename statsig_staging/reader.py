@@ -135,7 +135,7 @@ class Reader:
     def _dimensions(self, experiment: Experiment) -> tuple[str, ...]:
         metrics = [self._project.metric(name) for name in experiment.metrics]
         steps = ("step",) if any(metric.type == "funnel" for metric in metrics) else ()
-        found = (name for metric in metrics for name in metric.dimensions)
+        found = (name for metric in metrics for name in metric.all_dimensions)
         return tuple(dict.fromkeys((*found, *steps)))
 
     def table(self, experiment_id: str, name: str) -> pa.Table:
@@ -177,8 +177,9 @@ class Reader:
         """Return the staging tables of an experiment, by the names of ``docs/tables.md``."""
         source = self._project.assignment_source(experiment.assignment_source)
         statistics = [
-            terms.statistic_of(self._project.metric(name), self._project)
+            statistic
             for name in experiment.metrics
+            for statistic in terms.statistics_of(self._project.metric(name), self._project)
         ]
         found = {
             "exposure_counts": staging.exposure_counts(experiment.id),

@@ -173,7 +173,7 @@ class OracleMetric:
 
     A percentile has the values as its numerator, of the kind ``sum``. A retention, a funnel and a
     composite have no numerator. ``winsorize`` is that of a composite; others have it in their
-    numerator.
+    numerator. ``dimensions`` are columns of its rows.
     """
 
     name: str
@@ -188,6 +188,7 @@ class OracleMetric:
     winsorize: Winsorize | None = None
     bake_days: int = 0
     cuped_days: int | None = None
+    dimensions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

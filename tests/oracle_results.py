@@ -1,7 +1,6 @@
 """The rows of ``results``: which units and days a row looks at, and the statistics of its units."""
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -11,6 +10,7 @@ from typing import Self
 from tests import oracle_metrics as metrics
 from tests.oracle_cells import Double, Row
 from tests.oracle_inputs import Aggregate, Experiment, Funnel, OracleMetric, Rollup, Winsorize
+from tests.oracle_levels import AllLevels, at_level
 from tests.oracle_metrics import NOTHING, ONE, whole
 from tests.oracle_statistics import (
     Side,
@@ -322,18 +322,11 @@ def funnel_steps(view: View, funnel: Funnel, step: int, *, after: int | None) ->
     return found
 
 
-Levels = Mapping[object, object]
-"""Value of a dimension → the value whose row its units are in."""
-
-MOST_LEVELS = 10
-REST = "OTHER"
-
-
 def rows_of_frame(
     experiment: Experiment,
     loaded: Loaded,
     groups: Sequence[str],
-    levels: Mapping[str, Levels],
+    levels: AllLevels,
     frame: Frame,
 ) -> list[Row]:
     """Return the rows of a frame: for each metric the whole population, then its parts.
@@ -343,7 +336,7 @@ def rows_of_frame(
         loaded: What counts through the frame's day and no later, so a crossover counts until the
             day before it meets its second group.
         groups: The groups, each of which has its row.
-        levels: Of each dimension, which row a value goes to; each of them has its row.
+        levels: Which row a value of a dimension goes to; each of them has its row.
         frame: Which days and units are looked at.
     """
     rows: list[Row] = []
@@ -381,11 +374,11 @@ class Part:
 def parts_of(
     experiment: Experiment,
     loaded: Loaded,
-    levels: Mapping[str, Levels],
+    levels: AllLevels,
     frame: Frame,
     metric: OracleMetric,
 ) -> list[Part]:
-    """Return the whole population, the units of each level of each dimension, and the steps.
+    """Return the whole population, the units and the rows of each level, and the steps.
 
     Of the steps of a funnel each has a row: x is whether it is reached, y whether the one before
     is; the first has no y.
@@ -393,7 +386,7 @@ def parts_of(
     baking = replace(frame, bake_days=metric.bake_days)
     numbers = numbers_of(experiment, loaded, baking, metric)
     parts = [Part(None, None, numbers, is_divided(metric))]
-    for dimension, rows in levels.items():
+    for dimension, rows in levels.of_units.items():
         for value in dict.fromkeys(rows.values()):
             of_level = {
                 unit: of_unit
@@ -401,6 +394,13 @@ def parts_of(
                 if rows[loaded.units[unit].context[dimension]] == value
             }
             parts.append(Part(dimension, value, of_level, is_divided(metric)))
+    for dimension in metric.dimensions:
+        of_rows = levels.of_rows[metric.name, dimension]
+        for value in dict.fromkeys(of_rows.values()):
+            there = numbers_of(
+                experiment, loaded, baking, at_level(metric, dimension, of_rows, value)
+            )
+            parts.append(Part(dimension, value, there, is_divided(metric)))
     if metric.funnel is not None:
         view = View.of(experiment, loaded, baking, metric)
         for step in steps_of(metric.funnel):
@@ -413,31 +413,6 @@ def parts_of(
 def is_divided(metric: OracleMetric) -> bool:
     """Whether units have a y."""
     return metric.log or metric.type in {"mean", "ratio", "retention", "percentile", "funnel"}
-
-
-def levels_of(experiment: Experiment, units: Iterable[ExposedUnit]) -> dict[str, Levels]:
-    """The values that most units have on the last day have a row of their own, and so has null.
-
-    Of values with equally many the smaller comes first.
-    """
-    units = list(units)
-    found: dict[str, Levels] = {}
-    for dimension in experiment.dimensions:
-        sizes: Counter[object] = Counter()
-        for unit in units:
-            sizes[unit.context[dimension]] += is_counted(experiment, unit)
-        large = [
-            value
-            for value, size in sizes.items()
-            if size >= experiment.dimension_units and value != REST
-        ]
-        ranked = sorted(
-            (value for value in large if value is not None),
-            key=lambda value: (-sizes[value], str(value)),
-        )
-        own = {*ranked[:MOST_LEVELS], *({None} & set(large))}
-        found[dimension] = {value: value if value in own else REST for value in sizes}
-    return found
 
 
 def group_statistics(

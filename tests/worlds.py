@@ -185,7 +185,7 @@ def read_tables(engine: Engine, project: staging.Project, experiment: str) -> Ta
         each.source
         for name in project.experiment(experiment).metrics
         for each in terms.statistic_of(project.metric(name), project).aggregates
-        if each.kind.values is None
+        if each.values is None
     }
     names = [*TABLES, *(f"unit_day_metrics_{name}" for name in sorted(sources))]
     found = {name: engine.table(experiment, name) for name in names}
@@ -221,7 +221,7 @@ def unit_day_columns(
                 continue
             [part] = term.parts
             aggregate, plain = part.aggregate, part.shape.kind is ShapeKind.PLAIN
-            if not isinstance(aggregate, Aggregate) or aggregate.kind.values is not None:
+            if not isinstance(aggregate, Aggregate) or aggregate.values is not None:
                 continue
             if not plain or aggregate.span is not None or aggregate.cap is not None:
                 # The oracle has what is added up of all rows; how it counts is for results to show.
