@@ -28,7 +28,7 @@ from statsig_staging.config import (
     UnitCountComponent,
     UnitCountMetric,
 )
-from statsig_staging.derived import Reached, Retained, funnel_of, retention_of
+from statsig_staging.derived import Retained, retention_of, sides_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -289,18 +289,12 @@ def statistics_of(metric: Metric, project: Project) -> tuple[Statistic, ...]:
 
 
 def _step(metric: FunnelMetric, project: Project, number: int | None) -> Statistic:
-    """Return who reached a step, of those who reached the one before; the last of the first without a number."""
-    funnel = funnel_of(metric, project)
-
-    def reached(step: int) -> Term:
-        return Term(parts=(Part(aggregate=Reached(of=funnel, step=step)),))
-
-    last = funnel.count if number is None else number
-    before = 1 if number is None else number - 1
+    """Return the statistic of a step of a funnel; of the funnel as a whole without a number."""
+    above, below = sides_of(metric, project, number)
     return Statistic(
         metric=metric.name,
-        numerator=reached(last),
-        denominator=reached(before) if before else None,
+        numerator=Term(parts=(Part(aggregate=above),)),
+        denominator=None if below is None else Term(parts=(Part(aggregate=below),)),
         about=None if number is None else ("step", str(number)),
     )
 

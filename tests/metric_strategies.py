@@ -395,12 +395,15 @@ def funnels(draw: st.DrawFn, sources: Sources, config: Config, common: Config) -
     config |= {"allowance_ms": allowance_ms} if allowance_ms else {}
     config |= {"within": end_of(within)} if within else {}
     config |= {"exposure_as_first_step": True} if exposure_first else {}
+    timed_whole = draw(st.booleans())
+    config |= {"time_to_convert": True} if timed_whole else {}
     funnel = Funnel(
         steps=tuple(steps),
         strict=strict,
         allowance=timedelta(milliseconds=allowance_ms),
         within=within,
         exposure_as_first_step=exposure_first,
+        time_to_convert=timed_whole,
     )
     return config, OracleMetric(type="funnel", funnel=funnel, **common)
 

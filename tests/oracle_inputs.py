@@ -149,7 +149,8 @@ class Step:
 class Funnel:
     """Steps that follow one another.
 
-    With ``exposure_as_first_step`` the exposure is a step before those that are listed.
+    With ``exposure_as_first_step`` the exposure is a step before those that are listed. With
+    ``time_to_convert`` the whole is about the seconds from the first step to the last.
     """
 
     steps: tuple[Step, ...]
@@ -157,6 +158,7 @@ class Funnel:
     allowance: timedelta = timedelta(0)
     within: Window | None = None
     exposure_as_first_step: bool = False
+    time_to_convert: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

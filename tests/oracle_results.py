@@ -226,6 +226,8 @@ def numbers_of(
             return composites(view, metric)
         case "funnel":
             assert metric.funnel is not None
+            if metric.funnel.time_to_convert:
+                return conversions(view, metric.funnel)
             return funnel_steps(view, metric.funnel, len(steps_of(metric.funnel)), after=1)
         case _:
             return aggregates(view, metric)
@@ -302,15 +304,34 @@ def steps_of(funnel: Funnel) -> range:
     return range(1, len(funnel.steps) + funnel.exposure_as_first_step + 1)
 
 
-def funnel_steps(view: View, funnel: Funnel, step: int, *, after: int | None) -> Numbers:
-    """x is 1 if a step is reached, y is 1 if ``after`` is; each on a day of the frame."""
-    events = {
+def baked_events(view: View) -> dict[str, dict[str, list[KeptEvent]]]:
+    """Return the rows of the days that count, by source and unit."""
+    return {
         source: {
             unit: [row for row in rows if row.ds <= view.frame.baked]
             for unit, rows in of_units.items()
         }
         for source, of_units in view.loaded.events.items()
     }
+
+
+def conversions(view: View, funnel: Funnel) -> Numbers:
+    """x is the time that it took to reach the last step, y is 1 if that is reached on a day of the frame."""
+    events = baked_events(view)
+    found = {}
+    for unit in view.units:
+        day = metrics.days_of_steps(funnel, unit, events)[-1]
+        if day is None or not view.frame.holds(unit, day):
+            found[unit.unit] = UnitNumbers(x=NOTHING, y=NOTHING)
+        else:
+            seconds = metrics.seconds_to_convert(funnel, unit, events)
+            found[unit.unit] = UnitNumbers(x=seconds, y=ONE)
+    return found
+
+
+def funnel_steps(view: View, funnel: Funnel, step: int, *, after: int | None) -> Numbers:
+    """x is 1 if a step is reached, y is 1 if ``after`` is; each on a day of the frame."""
+    events = baked_events(view)
     found = {}
     for unit in view.units:
         days = metrics.days_of_steps(funnel, unit, events)

@@ -299,7 +299,7 @@ def test_an_unknown_metric_type_suggests_one() -> None:
     assert line.endswith("; did you mean 'count'?")
 
 
-@pytest.mark.parametrize("option", ["session", "time_to_convert"])
+@pytest.mark.parametrize("option", ["session"])
 def test_a_later_option_says_so(option: str) -> None:
     """A documented option of a later release is not called unknown."""
     found = problems(make_data(**{f"metrics__0__{option}": 1}))

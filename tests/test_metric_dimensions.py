@@ -65,11 +65,12 @@ class Project:
         }
         folder.mkdir(exist_ok=True)
         (folder / "staging.yml").write_text(yaml.safe_dump(definition), "utf-8")
-        write_rows(folder, "exposures", EXPOSURES, "parquet")
+        self.exposures = [*EXPOSURES]
         self._folder = folder
 
     def load(self, events: Sequence[Row], day: int) -> list[dict[str, Any]]:
         """Return the results of a load through a day of January."""
+        write_rows(self._folder, "exposures", self.exposures, "parquet")
         write_rows(self._folder, "events", events, "parquet")
         project = staging.load_project(self._folder)
         with staging.connect(project, now=lambda: datetime(2026, 2, 1, tzinfo=UTC)) as engine:
@@ -129,6 +130,32 @@ def test_a_level_that_comes_late(tmp_path: Path) -> None:
 
     assert levels(before, 1, "control").keys() == {"visit", "OTHER"}
     assert levels(found, 1, "control").keys() == {"visit", "buy", "OTHER"}
+    assert sorted(map(repr, found)) == sorted(map(repr, full))
+
+
+@pytest.mark.slow
+def test_a_dimension_that_is_added(tmp_path: Path) -> None:
+    """Metrics get levels in a later load, in which a unit comes late and another one earlier than it was."""
+    spent = {**ROWS, "name": "spent", "type": "sum", "value": "usd", "cuped": {"days": 3}}
+    apart = {"metric_dimensions": []}
+    events = [row("a", "01 11:00:00", "visit"), row("c", "01 13:00:00", "buy")]
+    events += [row("c", "02 13:00:00", "visit"), row("late", "01 11:00:00", "buy")]
+    Project(tmp_path / "daily", {**ROWS, **apart}, {**spent, **apart}).load(events, 2)
+    earlier = {**EXPOSURES[2], "exposed_at": "2026-01-01 12:00:00"}
+    late = {**EXPOSURES[0], "user_id": "late"}
+    events.append(row("late", "02 11:00:00", None))
+    loads = []
+    for name, metrics in (
+        ("daily", (ROWS, {**spent, **apart})),
+        ("daily", (ROWS, spent)),
+        ("full", (ROWS, spent)),
+    ):
+        project = Project(tmp_path / name, *metrics)
+        project.exposures += [earlier, late]
+        loads.append(project.load(events, 3))
+
+    _, found, full = loads
+    assert levels(found, 2, "control") == {"visit": 1, "buy": 1, None: 1}
     assert sorted(map(repr, found)) == sorted(map(repr, full))
 
 

@@ -11,7 +11,7 @@ from statsig_staging.config.lists import Names
 from statsig_staging.config.problems import quote
 
 _M = TypeVar("_M", bound=Model)
-LATER_OPTIONS = frozenset(["metric_dimensions", "session", "time_to_convert"])
+LATER_OPTIONS = frozenset(["metric_dimensions", "session"])
 """Options that a metric may have one day."""
 
 _STEP = "step"
@@ -412,6 +412,7 @@ class FunnelMetric(_Metric):
     allowance_ms: Days = 0
     within: StepWindow | None = None
     exposure_as_first_step: bool = False
+    time_to_convert: bool = False
 
     @model_validator(mode="after")
     def _has_steps(self) -> Self:

@@ -9,7 +9,7 @@ from sqlglot import exp
 
 from statsig_staging import templates
 from statsig_staging.aggregates import Aggregate, Fold
-from statsig_staging.derived import Reached, Retained
+from statsig_staging.derived import Lasted, Reached, Retained
 from statsig_staging.levels import Leveled
 from statsig_staging.planner import funnels, levels, retentions
 from statsig_staging.planner.folds import double, named, or_zero, zero
@@ -275,9 +275,13 @@ def _retained(
 
 
 def _reached(wanted: Results, aggregates: Mapping[str, tuple[str, Slot]]) -> Iterator[_Relation]:
-    derived = [slot for _, slot in aggregates.values() if isinstance(slot, Reached)]
+    derived = [slot for _, slot in aggregates.values() if isinstance(slot, Reached | Lasted)]
     for funnel in dict.fromkeys(slot.of for slot in derived):
-        held = {key_of(slot): f"step_{slot.step}" for slot in derived if slot.of == funnel}
+        own = [slot for slot in derived if slot.of == funnel]
+        held = {
+            key_of(slot): f"step_{slot.step}" if isinstance(slot, Reached) else "seconds"
+            for slot in own
+        }
         yield _Relation([funnels.step_days(funnel, wanted)], held)
 
 
