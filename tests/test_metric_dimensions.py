@@ -137,7 +137,7 @@ def test_a_level_that_comes_late(tmp_path: Path) -> None:
 def test_a_dimension_that_is_added(tmp_path: Path) -> None:
     """Metrics get levels in a later load, in which a unit comes late and another one earlier than it was."""
     spent = {**ROWS, "name": "spent", "type": "sum", "value": "usd", "cuped": {"days": 3}}
-    apart = {"metric_dimensions": []}
+    apart: dict[str, Any] = {"metric_dimensions": []}
     events = [row("a", "01 11:00:00", "visit"), row("c", "01 13:00:00", "buy")]
     events += [row("c", "02 13:00:00", "visit"), row("late", "01 11:00:00", "buy")]
     Project(tmp_path / "daily", {**ROWS, **apart}, {**spent, **apart}).load(events, 2)

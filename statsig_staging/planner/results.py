@@ -129,7 +129,7 @@ def _metric_levels(wanted: Results) -> Iterator[exp.Query]:
         published=None,
         stand_in=levels.STAND_IN,
     )
-    for query, of in _grouped(own):
+    for query, of in _grouped(own, levels.METRICS_PER_STATEMENT):
         yield _finished(own, levels.named(query, of, own))
 
 
@@ -156,16 +156,16 @@ def _levels(wanted: Results) -> Iterator[exp.Query]:
 
 
 def _statistics(wanted: Results) -> Iterator[exp.Query]:
-    return (query for query, _ in _grouped(wanted))
+    return (query for query, _ in _grouped(wanted, METRICS_PER_STATEMENT))
 
 
-def _grouped(wanted: Results) -> Iterator[tuple[exp.Query, Sequence[Statistic]]]:
-    """Return the queries of the statistics, each with what it is of."""
+def _grouped(wanted: Results, most: int) -> Iterator[tuple[exp.Query, Sequence[Statistic]]]:
+    """Return the queries of the statistics, each with what it is of: at most so many."""
     rollups = wanted.experiment.rollups
     together = [rollup for rollup in carried.ROLLUPS if rollup in rollups]
     moving = [each for each in wanted.statistics if carried.is_carried(each)]
     if together:
-        for group in _groups(moving):
+        for group in _groups(moving, most):
             yield carried.statistics(wanted, group, together), group
     costly = _latest_only(wanted)
     latest = replace(wanted, only_latest=True)
@@ -175,9 +175,9 @@ def _grouped(wanted: Results) -> Iterator[tuple[exp.Query, Sequence[Statistic]]]
             own = [each for each in own if not carried.is_carried(each)]
         limited = {each.key for each in costly}
         of_every_day = [each for each in own if each.key not in limited]
-        for group in _groups(of_every_day):
+        for group in _groups(of_every_day, most):
             yield _directly(wanted, group, rollup), group
-        for group in _groups(costly):
+        for group in _groups(costly, most):
             yield _directly(latest, group, rollup), group
 
 
@@ -194,7 +194,7 @@ def _directly(wanted: Results, chosen: Sequence[Statistic], rollup: str) -> exp.
     return direct.statistics(wanted, chosen, rollup)
 
 
-def _groups(statistics: Iterable[Statistic]) -> Iterator[tuple[Statistic, ...]]:
+def _groups(statistics: Iterable[Statistic], most: int) -> Iterator[tuple[Statistic, ...]]:
     """Return metrics that one statement computes: of one clock and reach, and of few sources.
 
     Percentiles are computed source by source.
@@ -204,8 +204,8 @@ def _groups(statistics: Iterable[Statistic]) -> Iterator[tuple[Statistic, ...]]:
         source = None if each.percentile is None else each.aggregates[0].source
         alike.setdefault((each.clock, direct.reach(each), source), []).append(each)
     for group in alike.values():
-        for first in range(0, len(group), METRICS_PER_STATEMENT):
-            yield tuple(group[first : first + METRICS_PER_STATEMENT])
+        for first in range(0, len(group), most):
+            yield tuple(group[first : first + most])
 
 
 def _by_sources(statistic: Statistic) -> tuple[str, ...]:
