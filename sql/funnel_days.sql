@@ -1,10 +1,11 @@
 -- One row per unit and day on which it reached steps of a funnel.
--- version: 1
+-- version: 2
 WITH reached AS (
   SELECT
     r.unit_id,
     k.step,
-    :ds AS ds
+    :ds AS ds,
+    CAST(DATE_DIFF('millisecond', r.entered_at, r.reached_at) AS DOUBLE) / 1000 AS seconds
   FROM funnel AS r
   CROSS JOIN step_keys AS k
 )

@@ -1,11 +1,10 @@
 -- The values of some aggregates that are staged, of some days.
--- version: 1
+-- version: 2
 SELECT
   m.unit_id,
   m.ds,
   m.aggregate,
-  m.value,
-  m.occurrences
+  m.value
 FROM unit_day_values AS m
 WHERE
   :on_days AND :kept

@@ -53,6 +53,8 @@ class ValueKind(StrEnum):
     """Numbers."""
     MOMENT = "funnel_events"
     """When rows happened."""
+    LEVEL = "level_values"
+    """Levels of a dimension, each with what the rows of a unit-day that have it come to."""
 
 
 class AggregateKind(StrEnum):
@@ -159,6 +161,8 @@ class Aggregate:
         span: When, since the unit's first exposure; None for ever after.
         cap: What the day's number is at most; None for no limit.
         until: The last day whose rows count; None for all.
+        level: By which expression the rows of a day are told apart, so that there is a number for each of
+            its values; None for one number of all of them.
         column: Its column in ``unit_day_metrics``, or what stands in the column ``aggregate`` of a table
             of values. The name carries a hash of the definition, so a changed definition is another
             column and equal definitions share one.
@@ -171,6 +175,7 @@ class Aggregate:
     span: Span | None = None
     cap: float | None = None
     until: date | None = None
+    level: str | None = None
     column: str
 
     @property
@@ -184,9 +189,14 @@ class Aggregate:
         return self.kind.fold
 
     @property
+    def values(self) -> ValueKind | None:
+        """Which table holds its values one by one; None for what a unit-day stores."""
+        return self.kind.values if self.level is None else ValueKind.LEVEL
+
+    @property
     def is_by_value(self) -> bool:
         """Whether its values are stored one by one."""
-        return self.kind.values is not None
+        return self.values is not None
 
     @property
     def stored(self) -> tuple[Aggregate, ...]:
@@ -242,6 +252,7 @@ def aggregate(
     span: Span | None = None,
     cap: float | None = None,
     until: date | None = None,
+    level: str | None = None,
 ) -> Aggregate:
     """Return an aggregate of a source with the column that it lies in."""
     more = [f"span {span}"] if span is not None else []
@@ -249,6 +260,7 @@ def aggregate(
     more += [f"after {fingerprint(source, rows.after)}"] if rows.after is not None else []
     more += [f"before {fingerprint(source, rows.before)}"] if rows.before is not None else []
     more += [f"until {until}"] if until is not None else []
+    more += [f"level {fingerprint(source, level)}"] if level is not None else []
     hashed = digest(kind, fingerprint(source, rows.filter), fingerprint(source, value), *more)
     return Aggregate(
         source=source.name,
@@ -258,6 +270,7 @@ def aggregate(
         span=span,
         cap=cap,
         until=until,
+        level=level,
         column="_".join(filter(None, [kind.value, _slug(value), hashed])),
     )
 
@@ -285,12 +298,10 @@ def number_expressions(aggregates: Iterable[Aggregate]) -> set[str]:
 
 
 def text_expressions(aggregates: Iterable[Aggregate]) -> set[str]:
-    """Return the values that some aggregates need as text."""
-    return {
-        each.value
-        for each in aggregates
-        if each.value is not None and each.kind is AggregateKind.DISTINCT
-    }
+    """Return the values and levels that some aggregates need as text."""
+    found = list(aggregates)
+    distinct = {each.value for each in found if each.kind is AggregateKind.DISTINCT}
+    return {sql for sql in (*distinct, *(each.level for each in found)) if sql is not None}
 
 
 @lru_cache(_REMEMBERED)

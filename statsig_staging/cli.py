@@ -340,7 +340,7 @@ def results(
     wanted = [
         name
         for name in metrics or experiment.metrics
-        if dimension is None or dimension in declared.metric(name).dimensions
+        if dimension is None or dimension in declared.metric(name).all_dimensions
     ]
     _warn_of_missing(experiment, wanted, {row["metric"] for row in rows}, load_id)
     if as_json:

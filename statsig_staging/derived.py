@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from statsig_staging.aggregates import Aggregate, AggregateKind, Fold, aggregate, rows_of
+from statsig_staging.levels import Leveled
 from statsig_staging.names import digest
 
 if TYPE_CHECKING:
@@ -164,7 +165,43 @@ class Reached:
         return tuple(step.moments for step in self.of.steps)
 
 
-Slot: TypeAlias = Aggregate | Retained | Reached
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lasted:
+    """How many seconds a unit took from the first step of a funnel to the last, on the day it reached that.
+
+    Attributes:
+        of: The funnel.
+    """
+
+    of: Funnel
+
+    @property
+    def column(self) -> str:
+        """A name that no other number has."""
+        return f"seconds_{digest(self.of.key)}"
+
+    @property
+    def source(self) -> str:
+        """The metric sources, as one name."""
+        return Reached(of=self.of, step=self.of.count).source
+
+    @property
+    def fold(self) -> Fold:
+        """How those of several days become one."""
+        return Fold.SUM
+
+    @property
+    def is_by_value(self) -> bool:
+        """It is a number of a unit-day, whatever it comes from."""
+        return False
+
+    @property
+    def stored(self) -> tuple[Aggregate, ...]:
+        """What is stored for it: the moments of every step."""
+        return Reached(of=self.of, step=self.of.count).stored
+
+
+Slot: TypeAlias = Aggregate | Retained | Reached | Lasted | Leveled
 """A number of a unit-day, stored or derived."""
 
 
@@ -198,6 +235,23 @@ def funnel_of(metric: FunnelMetric, project: Project) -> Funnel:
         limit=_limit(metric.within),
         from_exposure=metric.exposure_as_first_step,
     )
+
+
+def sides_of(
+    metric: FunnelMetric, project: Project, number: int | None
+) -> tuple[Reached | Lasted, Reached | None]:
+    """Return what is divided by what: who reached a step by who reached the one before; by nobody for the first.
+
+    Without a number it is the metric as a whole: who reached the last step by who reached the first, or the
+    seconds that it took by who reached the last.
+    """
+    funnel = funnel_of(metric, project)
+    reached = [Reached(of=funnel, step=step + 1) for step in range(funnel.count)]
+    if number is not None:
+        return reached[number - 1], reached[number - 2] if number > 1 else None
+    if metric.time_to_convert:
+        return Lasted(of=funnel), reached[-1]
+    return reached[-1], reached[0]
 
 
 def _limit(window: StepWindow | None) -> Limit | None:

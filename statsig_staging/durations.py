@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, assert_never
 from statsig_staging import terms
 from statsig_staging.aggregates import Aggregate, Span, aggregate
 from statsig_staging.days import DAY
-from statsig_staging.derived import Reached, Retained
+from statsig_staging.derived import Lasted, Reached, Retained
+from statsig_staging.levels import Leveled
 from statsig_staging.terms import Completion
 
 if TYPE_CHECKING:
@@ -90,13 +91,24 @@ class _Durations:
                 return self._aggregate(slot)
             case Retained():
                 return replace(slot, of=self._retention(slot.of))
-            case Reached():
+            case Reached() | Lasted():
                 steps = (
                     replace(step, moments=self._aggregate(step.moments)) for step in slot.of.steps
                 )
                 return replace(slot, of=replace(slot.of, steps=tuple(steps)))
+            case Leveled():
+                return self._leveled(slot)
             case _:
                 assert_never(slot)
+
+    def _leveled(self, slot: Leveled) -> Leveled:
+        levels = tuple(self._aggregate(each) for each in slot.levels.aggregates)
+        return replace(
+            slot,
+            of=self._aggregate(slot.of),
+            by_level=self._aggregate(slot.by_level),
+            levels=replace(slot.levels, aggregates=levels),
+        )
 
     def _aggregate(self, found: Aggregate) -> Aggregate:
         cohort, span = self._cohort, found.span
@@ -122,7 +134,9 @@ class _Durations:
         if span == found.span and until is None:
             return found
         source = self.project.metric_source(found.source)
-        return aggregate(source, found.kind, found.rows, found.value, span, found.cap, until)
+        return aggregate(
+            source, found.kind, found.rows, found.value, span, found.cap, until, found.level
+        )
 
 
 def _cut(span: Span, cohort: Span) -> Span:
@@ -143,7 +157,7 @@ def _days(slot: Slot) -> int:
         case Retained():
             starts = slot.of.starts
             return slot.of.end + (_days_of(starts.span) if starts.span is not None else 0)
-        case Aggregate() | Reached():
+        case Aggregate() | Reached() | Lasted() | Leveled():
             return max(_days_of(each.span) for each in slot.stored)
         case _:
             assert_never(slot)

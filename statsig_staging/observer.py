@@ -161,7 +161,7 @@ def with_expressions(warehouse: Warehouse, scan: Scan, wanted: Iterable[Aggregat
         if types[sql].startswith(_NO_TEXT):
             raise WarehouseError(
                 f"metric source {scan.source.name!r}: value {sql!r} is of type {types[sql]}; "
-                "distinct values can be of a number, a string, a boolean, a date or a timestamp"
+                "distinct values and levels can be of a number, a string, a boolean, a date or a timestamp"
             )
     for sql in moments:
         if not types[sql].startswith(("timestamp", "date")) and not _names_unknown(scan, sql):

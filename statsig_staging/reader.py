@@ -135,7 +135,7 @@ class Reader:
     def _dimensions(self, experiment: Experiment) -> tuple[str, ...]:
         metrics = [self._project.metric(name) for name in experiment.metrics]
         steps = ("step",) if any(metric.type == "funnel" for metric in metrics) else ()
-        found = (name for metric in metrics for name in metric.dimensions)
+        found = (name for metric in metrics for name in metric.all_dimensions)
         return tuple(dict.fromkeys((*found, *steps)))
 
     def table(self, experiment_id: str, name: str) -> pa.Table:

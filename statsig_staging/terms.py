@@ -7,6 +7,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, assert_never
 
+from statsig_staging import levels
 from statsig_staging.aggregates import AggregateKind, Fold, Span, aggregate, rows_of
 from statsig_staging.config import (
     CompositeMetric,
@@ -28,7 +29,7 @@ from statsig_staging.config import (
     UnitCountComponent,
     UnitCountMetric,
 )
-from statsig_staging.derived import Reached, Retained, funnel_of, retention_of
+from statsig_staging.derived import Retained, retention_of, sides_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -208,8 +209,8 @@ class Statistic:
         covariate: The numerator before the unit's exposure.
         denominator_covariate: The denominator before it.
         clock: When units and rows come to count.
-        dimensions: By which dimensions it is broken down beside the whole population.
-        step: Which step of a funnel it is about; None for the metric as a whole.
+        dimensions: By which dimensions of units it is broken down beside the whole population.
+        about: The dimension and its value that it is about; None for the metric as a whole.
         percentile: Which percentile its mean is, of the values one by one; None for sums over sums.
     """
 
@@ -221,7 +222,7 @@ class Statistic:
     clock: Clock = Clock()
     dimensions: tuple[str, ...] = ()
     percentile: float | None = None
-    step: int | None = None
+    about: tuple[str, str] | None = None
 
     @property
     def is_costly(self) -> bool:
@@ -236,8 +237,7 @@ class Statistic:
     @property
     def covariates(self) -> tuple[Term, ...]:
         """What it knows of its units from before their exposure."""
-        found = (self.covariate, self.denominator_covariate)
-        return tuple(term for term in found if term is not None)
+        return tuple(t for t in (self.covariate, self.denominator_covariate) if t is not None)
 
     @cached_property
     def aggregates(self) -> tuple[Aggregate, ...]:
@@ -252,8 +252,8 @@ class Statistic:
         clock = [] if self.clock.is_plain else [repr(self.clock)]
         dimensions = [f"by {name}" for name in self.dimensions]
         share = [] if self.percentile is None else [f"percentile {self.percentile!r}"]
-        step = [] if self.step is None else [f"step {self.step}"]
-        return repr([self.metric, terms, *clock, *dimensions, *share, *step])
+        about = [] if self.about is None else [" ".join(self.about)]
+        return repr([self.metric, terms, *clock, *dimensions, *share, *about])
 
 
 def statistic_of(metric: Metric, project: Project) -> Statistic:
@@ -287,29 +287,23 @@ def statistic_of(metric: Metric, project: Project) -> Statistic:
 
 
 def statistics_of(metric: Metric, project: Project) -> tuple[Statistic, ...]:
-    """Return the statistics that a metric asks for: its own, and those of the steps of a funnel."""
+    """Return the statistics that a metric asks for: its own, those of the steps of a funnel, and of levels."""
     own = statistic_of(metric, project)
     if not isinstance(metric, FunnelMetric):
-        return (own,)
+        return (own, *levels.by_level(own, metric, project))
     numbers = range(1, len(metric.steps) + metric.exposure_as_first_step + 1)
     steps = (_step(metric, project, number) for number in numbers)
     return (own, *(replace(step, clock=own.clock) for step in steps))
 
 
 def _step(metric: FunnelMetric, project: Project, number: int | None) -> Statistic:
-    """Return who reached a step, of those who reached the one before; the last of the first without a number."""
-    funnel = funnel_of(metric, project)
-
-    def reached(step: int) -> Term:
-        return Term(parts=(Part(aggregate=Reached(of=funnel, step=step)),))
-
-    last = funnel.count if number is None else number
-    before = 1 if number is None else number - 1
+    """Return the statistic of a step of a funnel; of the funnel as a whole without a number."""
+    above, below = sides_of(metric, project, number)
     return Statistic(
         metric=metric.name,
-        numerator=reached(last),
-        denominator=reached(before) if before else None,
-        step=number,
+        numerator=Term(parts=(Part(aggregate=above),)),
+        denominator=None if below is None else Term(parts=(Part(aggregate=below),)),
+        about=None if number is None else ("step", str(number)),
     )
 
 
@@ -493,12 +487,12 @@ def aggregates_of(statistics: Iterable[Statistic], source: str) -> tuple[Aggrega
 
 def by_day(aggregates: Iterable[Aggregate]) -> tuple[Aggregate, ...]:
     """Return those of some aggregates that a unit-day stores."""
-    return tuple(each for each in aggregates if each.kind.values is None)
+    return tuple(each for each in aggregates if each.values is None)
 
 
 def by_value(aggregates: Iterable[Aggregate], kind: ValueKind) -> tuple[Aggregate, ...]:
     """Return those of some aggregates whose values one table holds one by one."""
-    return tuple(each for each in aggregates if each.kind.values is kind)
+    return tuple(each for each in aggregates if each.values is kind)
 
 
 def reach(aggregates: Iterable[Aggregate]) -> int:

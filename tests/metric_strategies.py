@@ -135,6 +135,40 @@ def new_metrics(
     return found
 
 
+LEVELS = ("event_name", "flag", "qty")
+"""Columns of events whose values are levels."""
+
+
+@st.composite
+def metric_dimensions(draw: st.DrawFn, pair: tuple[Config, OracleMetric]) -> "Drawn":
+    """Draw the columns that tell a metric's rows apart, most of the time none."""
+    config, metric = pair
+    if not may_have_levels(metric) or draw(st.integers(0, 5)):
+        return pair
+    chosen = draw(st.lists(st.sampled_from(LEVELS), min_size=1, max_size=2, unique=True))
+    return config | {"metric_dimensions": chosen}, replace(metric, dimensions=tuple(chosen))
+
+
+def may_have_levels(metric: OracleMetric) -> bool:
+    """Whether the numbers of two levels of a metric become one."""
+    if any(not may_have_levels(term.metric) for term in metric.terms):
+        return False
+    sides = [side for side in (metric.numerator, metric.denominator) if side is not None]
+    return metric.type not in UNLEVELED and not any(
+        side.kind in UNLEVELED or side.rollup == "latest" for side in sides
+    )
+
+
+UNLEVELED = {
+    "count_distinct",
+    "first_value",
+    "latest_value",
+    "percentile",
+    "retention",
+    "funnel",
+}
+
+
 @st.composite
 def new_scenarios(draw: st.DrawFn, size: Size = DENSE) -> Scenario:
     """Draw a scenario with such metrics, with all rollups, and with its context as dimensions."""
@@ -208,6 +242,14 @@ ROWS: tuple[Config, OracleMetric] = (
 
 @st.composite
 def metrics(
+    draw: st.DrawFn, name: str, sources: Sources, earlier: tuple[OracleMetric, ...]
+) -> tuple[Config, OracleMetric]:
+    """Draw a metric of any type, now and then with dimensions of its own."""
+    return draw(metric_dimensions(draw(plain_metrics(name, sources, earlier))))
+
+
+@st.composite
+def plain_metrics(
     draw: st.DrawFn, name: str, sources: Sources, earlier: tuple[OracleMetric, ...]
 ) -> tuple[Config, OracleMetric]:
     """Draw a metric of any type; a composite is of ``earlier`` ones, where there are any."""
@@ -453,12 +495,15 @@ def funnels(draw: st.DrawFn, sources: Sources, config: Config, common: Config) -
     config |= {"allowance_ms": allowance_ms} if allowance_ms else {}
     config |= {"within": end_of(within)} if within else {}
     config |= {"exposure_as_first_step": True} if exposure_first else {}
+    timed_whole = draw(st.booleans())
+    config |= {"time_to_convert": True} if timed_whole else {}
     funnel = Funnel(
         steps=tuple(steps),
         strict=strict,
         allowance=timedelta(milliseconds=allowance_ms),
         within=within,
         exposure_as_first_step=exposure_first,
+        time_to_convert=timed_whole,
     )
     return config, OracleMetric(type="funnel", funnel=funnel, **common)
 

@@ -8,8 +8,8 @@ Three words carry the rest: a row is *kept* if it counts at all; a unit is *expo
 kept exposure row; a unit is *counted* if results include it.
 
 It lies in several modules: what it is told (``oracle_inputs``), which rows and units there are
-(``oracle_units``), what a unit's rows come to (``oracle_metrics``), the rows of ``results``
-(``oracle_results``), and the comparison of tables (``oracle_cells``).
+(``oracle_units``), what a unit's rows come to (``oracle_metrics``), which levels have rows of their
+own (``oracle_levels``), the rows of ``results`` (``oracle_results``), and the comparison of tables (``oracle_cells``).
 """
 
 from collections import defaultdict
@@ -48,7 +48,8 @@ from tests.oracle_inputs import (
     Winsorize,
     always,
 )
-from tests.oracle_results import frames_of_day, frames_since_exposure, levels_of, rows_of_frame
+from tests.oracle_levels import levels_of
+from tests.oracle_results import frames_of_day, frames_since_exposure, rows_of_frame
 from tests.oracle_units import (
     ExposedUnit,
     KeptEvent,
@@ -130,7 +131,7 @@ def expected(
     loaded = Loaded.of(experiment, exposures, sources, last_day)
     groups = groups_of(experiment, loaded.exposures)
 
-    levels = levels_of(experiment, loaded.units.values())
+    levels = levels_of(experiment, loaded)
 
     results: list[Row] = []
     for day in days_between(experiment.start, last_day):

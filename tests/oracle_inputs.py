@@ -156,7 +156,8 @@ class Step:
 class Funnel:
     """Steps that follow one another.
 
-    With ``exposure_as_first_step`` the exposure is a step before those that are listed.
+    With ``exposure_as_first_step`` the exposure is a step before those that are listed. With
+    ``time_to_convert`` the whole is about the seconds from the first step to the last.
     """
 
     steps: tuple[Step, ...]
@@ -164,6 +165,7 @@ class Funnel:
     allowance: timedelta = timedelta(0)
     within: Window | None = None
     exposure_as_first_step: bool = False
+    time_to_convert: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,7 +182,7 @@ class OracleMetric:
 
     A percentile has the values as its numerator, of the kind ``sum``. A retention, a funnel and a
     composite have no numerator. ``winsorize`` is that of a composite; others have it in their
-    numerator.
+    numerator. ``dimensions`` are columns of its rows.
     """
 
     name: str
@@ -195,6 +197,7 @@ class OracleMetric:
     winsorize: Winsorize | None = None
     bake_days: int = 0
     cuped_days: int | None = None
+    dimensions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -324,16 +324,15 @@ def retention(
     return whole(completed), whole(windows)
 
 
-def days_of_steps(
+def times_of_steps(
     funnel: Funnel, unit: ExposedUnit, events: Mapping[str, EventsOfUnits]
-) -> list[date | None]:
-    """Return the day on which the unit reached each step, None from the first that it did not.
+) -> list[datetime]:
+    """Return when the unit reached each step, as far as it came.
 
     t1 is the earliest row of step 1, or the exposure. t_i is the earliest row of step i that comes
     after t_(i-1), or where not strict no earlier than it, less the allowance; and that comes
     before t_(i-1) plus the step's window and before t1 plus ``within``. A time that is there never
-    changes: later rows of earlier steps mean nothing. A step that an allowance lets come before
-    the one that it follows is reached on that one's day.
+    changes: later rows of earlier steps mean nothing.
     """
     times = [unit.first_exposure] if funnel.exposure_as_first_step else []
     for step in funnel.steps:
@@ -351,9 +350,32 @@ def days_of_steps(
             break
         else:
             break
+    return times
+
+
+def days_of_steps(
+    funnel: Funnel, unit: ExposedUnit, events: Mapping[str, EventsOfUnits]
+) -> list[date | None]:
+    """Return the day on which the unit reached each step, None from the first that it did not.
+
+    A step that an allowance lets come before the one that it follows is reached on that one's day.
+    """
+    times = times_of_steps(funnel, unit, events)
     steps = len(funnel.steps) + funnel.exposure_as_first_step
     known = [max(times[: number + 1]).date() for number in range(len(times))]
     return [*known, *[None] * (steps - len(times))]
+
+
+def seconds_to_convert(
+    funnel: Funnel, unit: ExposedUnit, events: Mapping[str, EventsOfUnits]
+) -> Double:
+    """Return the time from the first step to the last, in seconds; of moments whole milliseconds count."""
+    times = times_of_steps(funnel, unit, events)
+    first, last = (
+        at.replace(microsecond=at.microsecond // 1000 * 1000) for at in (times[0], times[-1])
+    )
+    seconds = (last - first).total_seconds()
+    return Double(seconds, abs(seconds))
 
 
 def rows_of_step(

@@ -1,7 +1,6 @@
 """The rows of ``results``: which units and days a row looks at, and the statistics of its units."""
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -12,6 +11,7 @@ from tests import oracle_durations as durations
 from tests import oracle_metrics as metrics
 from tests.oracle_cells import Double, Row
 from tests.oracle_inputs import Aggregate, Experiment, Funnel, OracleMetric, Rollup, Winsorize
+from tests.oracle_levels import AllLevels, at_level
 from tests.oracle_metrics import NOTHING, ONE, whole
 from tests.oracle_statistics import (
     Side,
@@ -226,6 +226,8 @@ def numbers_of(
             return composites(view, metric)
         case "funnel":
             assert metric.funnel is not None
+            if metric.funnel.time_to_convert:
+                return conversions(view, metric.funnel)
             return funnel_steps(view, metric.funnel, len(steps_of(metric.funnel)), after=1)
         case _:
             return aggregates(view, metric)
@@ -307,9 +309,9 @@ def steps_of(funnel: Funnel) -> range:
     return range(1, len(funnel.steps) + funnel.exposure_as_first_step + 1)
 
 
-def funnel_steps(view: View, funnel: Funnel, step: int, *, after: int | None) -> Numbers:
-    """x is 1 if a step is reached, y is 1 if ``after`` is; each on a day of the frame."""
-    events = {
+def baked_events(view: View) -> dict[str, dict[str, list[KeptEvent]]]:
+    """Return the rows of the days that count, by source and unit."""
+    return {
         source: {
             unit: [
                 row
@@ -321,6 +323,25 @@ def funnel_steps(view: View, funnel: Funnel, step: int, *, after: int | None) ->
         }
         for source, of_units in view.loaded.events.items()
     }
+
+
+def conversions(view: View, funnel: Funnel) -> Numbers:
+    """x is the time that it took to reach the last step, y is 1 if that is reached on a day of the frame."""
+    events = baked_events(view)
+    found = {}
+    for unit in view.units:
+        day = metrics.days_of_steps(funnel, unit, events)[-1]
+        if day is None or not view.frame.holds(unit, day):
+            found[unit.unit] = UnitNumbers(x=NOTHING, y=NOTHING)
+        else:
+            seconds = metrics.seconds_to_convert(funnel, unit, events)
+            found[unit.unit] = UnitNumbers(x=seconds, y=ONE)
+    return found
+
+
+def funnel_steps(view: View, funnel: Funnel, step: int, *, after: int | None) -> Numbers:
+    """x is 1 if a step is reached, y is 1 if ``after`` is; each on a day of the frame."""
+    events = baked_events(view)
     found = {}
     for unit in view.units:
         days = metrics.days_of_steps(funnel, unit, events)
@@ -332,18 +353,11 @@ def funnel_steps(view: View, funnel: Funnel, step: int, *, after: int | None) ->
     return found
 
 
-Levels = Mapping[object, object]
-"""Value of a dimension → the value whose row its units are in."""
-
-MOST_LEVELS = 10
-REST = "OTHER"
-
-
 def rows_of_frame(
     experiment: Experiment,
     loaded: Loaded,
     groups: Sequence[str],
-    levels: Mapping[str, Levels],
+    levels: AllLevels,
     frame: Frame,
 ) -> list[Row]:
     """Return the rows of a frame: for each metric the whole population, then its parts.
@@ -353,7 +367,7 @@ def rows_of_frame(
         loaded: What counts through the frame's day and no later, so a crossover counts until the
             day before it meets its second group.
         groups: The groups, each of which has its row.
-        levels: Of each dimension, which row a value goes to; each of them has its row.
+        levels: Which row a value of a dimension goes to; each of them has its row.
         frame: Which days and units are looked at.
     """
     rows: list[Row] = []
@@ -391,11 +405,11 @@ class Part:
 def parts_of(
     experiment: Experiment,
     loaded: Loaded,
-    levels: Mapping[str, Levels],
+    levels: AllLevels,
     frame: Frame,
     metric: OracleMetric,
 ) -> list[Part]:
-    """Return the whole population, the units of each level of each dimension, and the steps.
+    """Return the whole population, the units and the rows of each level, and the steps.
 
     Of the steps of a funnel each has a row: x is whether it is reached, y whether the one before
     is; the first has no y.
@@ -403,7 +417,7 @@ def parts_of(
     baking = replace(frame, bake_days=metric.bake_days)
     numbers = numbers_of(experiment, loaded, baking, metric)
     parts = [Part(None, None, numbers, is_divided(metric))]
-    for dimension, rows in levels.items():
+    for dimension, rows in levels.of_units.items():
         for value in dict.fromkeys(rows.values()):
             of_level = {
                 unit: of_unit
@@ -411,6 +425,13 @@ def parts_of(
                 if rows[loaded.units[unit].context[dimension]] == value
             }
             parts.append(Part(dimension, value, of_level, is_divided(metric)))
+    for dimension in metric.dimensions:
+        of_rows = levels.of_rows[metric.name, dimension]
+        for value in dict.fromkeys(of_rows.values()):
+            there = numbers_of(
+                experiment, loaded, baking, at_level(metric, dimension, of_rows, value)
+            )
+            parts.append(Part(dimension, value, there, is_divided(metric)))
     if metric.funnel is not None:
         view = View.of(experiment, loaded, baking, metric)
         for step in steps_of(metric.funnel):
@@ -423,31 +444,6 @@ def parts_of(
 def is_divided(metric: OracleMetric) -> bool:
     """Whether units have a y."""
     return metric.log or metric.type in {"mean", "ratio", "retention", "percentile", "funnel"}
-
-
-def levels_of(experiment: Experiment, units: Iterable[ExposedUnit]) -> dict[str, Levels]:
-    """The values that most units have on the last day have a row of their own, and so has null.
-
-    Of values with equally many the smaller comes first.
-    """
-    units = list(units)
-    found: dict[str, Levels] = {}
-    for dimension in experiment.dimensions:
-        sizes: Counter[object] = Counter()
-        for unit in units:
-            sizes[unit.context[dimension]] += is_counted(experiment, unit)
-        large = [
-            value
-            for value, size in sizes.items()
-            if size >= experiment.dimension_units and value != REST
-        ]
-        ranked = sorted(
-            (value for value in large if value is not None),
-            key=lambda value: (-sizes[value], str(value)),
-        )
-        own = {*ranked[:MOST_LEVELS], *({None} & set(large))}
-        found[dimension] = {value: value if value in own else REST for value in sizes}
-    return found
 
 
 def group_statistics(

@@ -117,6 +117,28 @@ METRICS: tuple[tuple[dict[str, Any], oracle.OracleMetric], ...] = (
         ),
     ),
     (
+        {
+            "name": "took",
+            "type": "funnel",
+            "steps": [
+                {"source": "events", "filter": "kind = 'visit'"},
+                {"source": "events", "filter": "kind = 'purchase'"},
+            ],
+            "time_to_convert": True,
+        },
+        oracle.OracleMetric(
+            name="took",
+            type="funnel",
+            funnel=oracle.Funnel(
+                steps=(
+                    oracle.Step(source="events", where=is_kind("visit")),
+                    oracle.Step(source="events", where=is_kind("purchase")),
+                ),
+                time_to_convert=True,
+            ),
+        ),
+    ),
+    (
         {"name": "rows", "type": "count", "source": "events"},
         oracle.OracleMetric(
             name="rows",
@@ -243,6 +265,7 @@ ON_ATHENA: tuple[tuple[dict[str, Any], oracle.OracleMetric], ...] = (
             ],
             "exposure_as_first_step": True,
             "allowance_ms": 1,
+            "time_to_convert": True,
         },
         oracle.OracleMetric(
             name="bought",
@@ -260,6 +283,7 @@ ON_ATHENA: tuple[tuple[dict[str, Any], oracle.OracleMetric], ...] = (
                 ),
                 allowance=timedelta(milliseconds=1),
                 exposure_as_first_step=True,
+                time_to_convert=True,
             ),
         ),
     ),

@@ -185,7 +185,7 @@ def read_tables(engine: Engine, project: staging.Project, experiment: str) -> Ta
         each.source
         for name in project.experiment(experiment).metrics
         for each in terms.statistic_of(project.metric(name), project).aggregates
-        if each.kind.values is None
+        if each.values is None
     }
     names = [*TABLES, *(f"unit_day_metrics_{name}" for name in sorted(sources))]
     found = {name: engine.table(experiment, name) for name in names}
@@ -215,7 +215,7 @@ def unit_day_columns(
     """Return source → (metric, side) → the column that holds it."""
     found: dict[str, dict[tuple[str, Any], str]] = {}
     every = durations.statistics_of(project.experiment(experiment.id), project)
-    statistics = {each.metric: each for each in every if each.step is None}
+    statistics = {each.metric: each for each in every if each.about is None}
     for metric in experiment.metrics:
         statistic = statistics[metric.name]
         for side, term in zip(("numerator", "denominator"), statistic.values, strict=False):
@@ -223,7 +223,7 @@ def unit_day_columns(
                 continue
             [part] = term.parts
             aggregate, plain = part.aggregate, part.shape.kind is ShapeKind.PLAIN
-            if not isinstance(aggregate, Aggregate) or aggregate.kind.values is not None:
+            if not isinstance(aggregate, Aggregate) or aggregate.values is not None:
                 continue
             bounds = (aggregate.span, aggregate.cap, aggregate.until)
             if not plain or any(bound is not None for bound in bounds):

@@ -11,10 +11,14 @@ from statsig_staging.config.lists import Names
 from statsig_staging.config.problems import quote
 
 _M = TypeVar("_M", bound=Model)
-LATER_OPTIONS = frozenset(["session", "time_to_convert"])
+LATER_OPTIONS = frozenset(["metric_dimensions", "session"])
 """Options that a metric may have one day."""
 
 _STEP = "step"
+UNLEVELED = frozenset(
+    ["count_distinct", "first_value", "funnel", "latest_value", "percentile", "retention"]
+)
+"""Types of metric whose numbers of two levels do not become one."""
 
 Positive = Annotated[float, BeforeValidator(no_bool), Field(gt=0, allow_inf_nan=False)]
 """A number above zero."""
@@ -175,14 +179,56 @@ class _Metric(Model):
     bake_days: Days = 0
     dimensions: Names = ()
 
+    @property
+    def row_dimensions(self) -> tuple[str, ...]:
+        """The columns of its sources that its rows are told apart by."""
+        return ()
+
+    @property
+    def all_dimensions(self) -> tuple[str, ...]:
+        """Its dimensions, those of units and those of rows."""
+        return (*self.dimensions, *self.row_dimensions)
+
     @field_validator("dimensions")
     @classmethod
     def _not_kept(cls, dimensions: tuple[str, ...]) -> tuple[str, ...]:
-        if _STEP in dimensions:
-            raise ValueError(
-                f"{_STEP!r} is kept for the steps of funnels; give the context column another name"
-            )
-        return dimensions
+        return _not_the_steps(dimensions, "the context column")
+
+
+def _not_the_steps(dimensions: tuple[str, ...], what: str) -> tuple[str, ...]:
+    if _STEP in dimensions:
+        raise ValueError(f"{_STEP!r} is kept for the steps of funnels; give {what} another name")
+    return dimensions
+
+
+class _ByLevel(_Metric):
+    metric_dimensions: Names = ()
+
+    @property
+    def row_dimensions(self) -> tuple[str, ...]:
+        """The columns of its sources that its rows are told apart by."""
+        return self.metric_dimensions
+
+    @field_validator("metric_dimensions")
+    @classmethod
+    def _not_steps(cls, dimensions: tuple[str, ...]) -> tuple[str, ...]:
+        return _not_the_steps(dimensions, "the column an alias with")
+
+    @model_validator(mode="after")
+    def _told_apart(self) -> Self:
+        for name in self.metric_dimensions:
+            if name in self.dimensions:
+                raise ValueError(
+                    f"{quote(name)} stands under dimensions and under metric_dimensions, and results would "
+                    f"not tell them apart; give one of them another name"
+                )
+        sides = (getattr(self, name, None) for name in ("numerator", "denominator"))
+        for each in (self, *sides) if self.metric_dimensions else ():
+            if getattr(each, "type", "") in UNLEVELED:
+                raise ValueError(f"metric_dimensions do not go with {getattr(each, 'type', '')}")
+            if getattr(each, "rollup", "") == "latest":
+                raise ValueError("metric_dimensions do not go with rollup latest")
+        return self
 
 
 class _Adjusted(_Metric):
@@ -200,7 +246,7 @@ class _Adjusted(_Metric):
         return self
 
 
-class CountMetric(CountComponent, _Adjusted):
+class CountMetric(CountComponent, _Adjusted, _ByLevel):
     """Rows per unit."""
 
     log: bool = False
@@ -210,7 +256,7 @@ class CountMetric(CountComponent, _Adjusted):
         return _checked_shape(self, ("threshold", "winsorize", "log"), alone=("log", "cuped"))
 
 
-class SumMetric(SumComponent, _Adjusted):
+class SumMetric(SumComponent, _Adjusted, _ByLevel):
     """The sum of ``value`` per unit."""
 
     log: bool = False
@@ -220,7 +266,7 @@ class SumMetric(SumComponent, _Adjusted):
         return _checked_shape(self, ("threshold", "winsorize", "log"), alone=("log", "cuped"))
 
 
-class MeanMetric(_Component, _Metric):
+class MeanMetric(_Component, _ByLevel):
     """The mean of ``value`` over rows."""
 
     type: Literal["mean"]
@@ -228,7 +274,7 @@ class MeanMetric(_Component, _Metric):
     winsorize: Winsorize | None = None
 
 
-class ExtremeMetric(ExtremeComponent, _Adjusted):
+class ExtremeMetric(ExtremeComponent, _Adjusted, _ByLevel):
     """The smallest or largest ``value`` per unit."""
 
 
@@ -248,7 +294,7 @@ class PercentileMetric(_Component, _Metric):
     percentile: Share
 
 
-class UnitCountMetric(_Component, _Adjusted):
+class UnitCountMetric(_Component, _Adjusted, _ByLevel):
     """The share of units that have a row; per day that they have one; or as their latest row says."""
 
     type: Literal["unit_count"]
@@ -315,7 +361,7 @@ Component = Annotated[
 """One side of a ratio."""
 
 
-class RatioMetric(_Adjusted):
+class RatioMetric(_Adjusted, _ByLevel):
     """One total over another; the two may come from different sources."""
 
     type: Literal["ratio"]
@@ -323,7 +369,7 @@ class RatioMetric(_Adjusted):
     denominator: Component
 
 
-class CompositeMetric(_Metric):
+class CompositeMetric(_ByLevel):
     """Sums and differences of other metrics, unit by unit."""
 
     type: Literal["composite"]
@@ -383,6 +429,7 @@ class FunnelMetric(_Metric):
     allowance_ms: Days = 0
     within: StepWindow | None = None
     exposure_as_first_step: bool = False
+    time_to_convert: bool = False
 
     @model_validator(mode="after")
     def _has_steps(self) -> Self:

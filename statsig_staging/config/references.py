@@ -8,6 +8,7 @@ from statsig_staging.config.durations import unfit_durations
 from statsig_staging.config.fields import Model
 from statsig_staging.config.forwarded import BUILT_IN
 from statsig_staging.config.kinds import KINDS
+from statsig_staging.config.metrics import UNLEVELED
 from statsig_staging.config.problems import Location, Problem, quote
 
 
@@ -31,6 +32,8 @@ def reference_problems(data: Mapping[str, Any], checked: Mapping[str, Any]) -> l
         for place, name in _terms(metric):
             problems += entries.unknown("metrics", name, (*location, *place))
             problems += entries.unfit_term(name, (*location, *place))
+            if metric.get("metric_dimensions"):
+                problems += entries.unleveled_term(name, (*location, *place))
     for location, experiment in entries.all("experiments"):
         problems += _experiment_problems(entries, location, experiment)
     return problems
@@ -88,6 +91,16 @@ class _Entries:
                 location, f"metric {quote(name)} has rollup daily, which no composite takes"
             )
 
+    def unleveled_term(self, name: str, location: Location) -> Iterable[Problem]:
+        """Return why a term cannot be told apart by the composite's metric dimensions, if it cannot."""
+        metric = self.find("metrics", name)
+        kind = _text(metric.get("type"))
+        what = f"is a {kind}" if kind in UNLEVELED and kind not in _UNFIT_TERMS else ""
+        what = "has rollup latest" if metric.get("rollup") == "latest" else what
+        if what:
+            message = f"metric {quote(name)} {what}, which metric_dimensions do not go with"
+            yield Problem(location, message)
+
     def unknown_dimensions(self, name: str, source: str, location: Location) -> Iterable[Problem]:
         """Return the dimensions of a metric that an experiment's assignment source has no column for."""
         context = self.find("assignment_sources", source).get("context")
@@ -99,7 +112,8 @@ class _Entries:
             which = f"it has {', '.join(known)}" if known else "it has none"
             message = (
                 f"metric {quote(name)} has dimension {quote(dimension)}, which is no context column of "
-                f"assignment source {quote(source)}: {which}{expressions.suggestion(dimension, known)}"
+                f"assignment source {quote(source)}: {which}{expressions.suggestion(dimension, known)}; "
+                f"a column of the metric's source goes under metric_dimensions"
             )
             yield Problem(location, message)
 

@@ -20,17 +20,25 @@ if TYPE_CHECKING:
     from statsig_staging.terms import Winsor
 
 
-def clamped(values: exp.Query, winsors: Mapping[str, Winsor | None]) -> exp.Query:
+def clamped(
+    values: exp.Query, winsors: Mapping[str, Winsor | None], *, is_apart: bool = False
+) -> exp.Query:
     """Return units' values with some columns cut off at percentiles.
 
     Args:
         values: Rows with ``point``, ``unit_id``, ``group_id`` and value columns.
         winsors: Every value column → where it is cut off; None where it is not.
+        is_apart: Whether percentiles are of the groups that begin with the same two digits.
     """
     cut = {name: winsor for name, winsor in winsors.items() if winsor is not None}
     if not cut:
         return values
-    query = templates.bind("clamped", tables={"unit_values": values})
+    tables = {"unit_values": values}
+    query = (
+        templates.bind("clamped_by_level", tables=tables)
+        if is_apart
+        else templates.bind("clamped", tables=tables)
+    )
     arrays, bounds = templates.part(query, "sorted"), templates.part(query, "bounds")
     for name, winsor in cut.items():
         arrays.select(exp.alias_(_sorted(exp.column(name, "n")), name), copy=False)

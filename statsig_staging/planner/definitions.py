@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from statsig_staging import expressions, templates, terms
 from statsig_staging.aggregates import ValueKind, moment_expressions
 from statsig_staging.names import digest
-from statsig_staging.planner import dimensions, tables
+from statsig_staging.planner import dimensions, levels, tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -106,10 +106,11 @@ def _dates(
 
 
 def _leveled(request: LoadRequest) -> tuple[str, ...]:
-    if not dimensions.dimensions_of(request.statistics):
+    of_units = dimensions.dimensions_of(request.statistics)
+    if not (of_units or levels.dimensions_of(request.statistics)):
         return ()
     least = request.experiment.dimension_units
-    return (f"levels of {least} units", *_versions("results_by_level"))
+    return (f"levels of {least} units", *_versions(*(["results_by_level"] if of_units else [])))
 
 
 def _costly(request: LoadRequest) -> tuple[str, ...]:
@@ -118,8 +119,9 @@ def _costly(request: LoadRequest) -> tuple[str, ...]:
         ValueKind.DISTINCT: ("distinct_first", "distinct_until_next", "distinct_each_day"),
         ValueKind.PERCENTILE: ("results_percentiles", "values_standing", "values_since_exposure"),
         ValueKind.MOMENT: (),
+        ValueKind.LEVEL: ("level_places", "level_days", "results_by_place", "clamped_by_level"),
     }
-    kinds = {each.kind.values for one in request.statistics for each in one.aggregates}
+    kinds = {each.values for one in request.statistics for each in one.aggregates}
     names = [name for kind in ValueKind if kind in kinds for name in templates_of[kind]]
     series = request.experiment.costly_series
     return (*([] if series == "every_day" else [series]), *_versions(*names))
@@ -129,15 +131,16 @@ def _values(source: MetricSource, aggregates: Iterable[Aggregate]) -> dict[str, 
     found = list(aggregates)
     return {
         f"{kind} {source.name}": " ".join(
-            [*_version_of_values(), *(each.column for each in terms.by_value(found, kind))]
+            [*_version_of_values(kind), *(each.column for each in terms.by_value(found, kind))]
         )
         for kind in ValueKind
         if terms.by_value(found, kind)
     }
 
 
-def _version_of_values() -> tuple[str, ...]:
-    return (f"version={templates.version('unit_day_values')}",)
+def _version_of_values(kind: ValueKind) -> tuple[str, ...]:
+    template = "unit_day_levels" if kind is ValueKind.LEVEL else "unit_day_values"
+    return (f"version={templates.version(template)}",)
 
 
 def _versions(*names: str) -> tuple[str, ...]:

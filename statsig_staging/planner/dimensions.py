@@ -6,6 +6,7 @@ of levels too, and never knows (docs/adr/0070-levels-are-groups.md).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
@@ -20,11 +21,24 @@ if TYPE_CHECKING:
     from statsig_staging.config import AssignmentSource, Experiment
     from statsig_staging.terms import Statistic
 
-UNITS = exp.to_table("dimension_units")
-"""Stands in for ``first_exposures`` inside of :func:`by_level`."""
 
-SUMMARY = exp.to_table("dimension_summary")
-"""Stands in for ``exposures_summary`` inside of :func:`by_level`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StandIn:
+    """What statistics are computed over in the place of the units and groups.
+
+    Attributes:
+        units: Stands in for ``first_exposures``.
+        summary: Stands in for ``exposures_summary``.
+        is_apart: Whether percentiles are of the groups of one level, not of all together.
+    """
+
+    units: exp.Table
+    summary: exp.Table
+    is_apart: bool = False
+
+
+STAND_IN = StandIn(units=exp.to_table("dimension_units"), summary=exp.to_table("dimension_summary"))
+"""Stands in for units and groups inside of :func:`by_level`."""
 
 _COLUMNS = 8
 """So many columns of a row say what it is of; the template has them."""
@@ -47,7 +61,7 @@ def by_level(
     """Return statistics over the units and groups that stand in, by level and group.
 
     Args:
-        statistics: Statistics that read ``UNITS`` and ``SUMMARY``.
+        statistics: Statistics that read ``STAND_IN``.
         dimension: The dimension, a context column of the assignment source.
         experiment: The experiment.
         source: Its assignment source.
@@ -58,7 +72,7 @@ def by_level(
     summary = templates.bind(
         "exposures_summary",
         tables={
-            "first_exposures": UNITS,
+            "first_exposures": STAND_IN.units,
             "days": exposures.listed_days(days),
             "groups": exp.to_table("dimension_groups"),
         },

@@ -72,6 +72,11 @@ class Direct:
         return since or (self.wanted.days[-1],)
 
     @property
+    def is_apart(self) -> bool:
+        """Whether percentiles are of the units of one level alone."""
+        return self.wanted.stand_in is not None and self.wanted.stand_in.is_apart
+
+    @property
     def by_index(self) -> bool:
         """Whether there is a row per day since exposure."""
         return self.rollup == SINCE_EXPOSURE
@@ -151,7 +156,7 @@ def _covariates(of: Direct) -> exp.Query:
     found = {
         moments.key_of(each): each
         for _, term in of.names.covariates.values()
-        for each in term.aggregates
+        for each in term.slots
     }
     shorts = {key: (f"b{n}", aggregate) for n, (key, aggregate) in enumerate(sorted(found.items()))}
     distinct = _distinct(of, shorts, Counting.FIRST)
@@ -316,13 +321,14 @@ def _values(of: Direct) -> exp.Query:
         query.select(exp.alias_(value, name), copy=False)
     unit_parts: exp.Query = query.from_(_standing(of).subquery("s", copy=False), copy=False)
     winsors = {part_names[key]: part.winsor for key, part in parts.items()}
-    unit_parts = clamping.clamped(unit_parts, winsors)
+    unit_parts = clamping.clamped(unit_parts, winsors, is_apart=of.is_apart)
     summed = exp.select(*(exp.column(name, "p") for name in ("point", "unit_id", "group_id")))
     for key, name in term_names.items():
         value = moments.added(values[key], lambda part: exp.column(part_names[part.key], "p"))
         summed.select(exp.alias_(value, name), copy=False)
     unit_terms = summed.from_(unit_parts.subquery("p", copy=False), copy=False)
-    return clamping.clamped(unit_terms, {term_names[key]: t.winsor for key, t in values.items()})
+    of_terms = {term_names[key]: term.winsor for key, term in values.items()}
+    return clamping.clamped(unit_terms, of_terms, is_apart=of.is_apart)
 
 
 def _term_names(of: Direct) -> dict[str, str]:

@@ -228,7 +228,7 @@ def _why_restated(request: LoadRequest, source: str, columns: frozenset[str]) ->
         for statistic in request.statistics
         if any(aggregate.column in new for aggregate in statistic.aggregates)
     ]
-    return f"new or changed: {', '.join(names)}"
+    return f"new or changed: {', '.join(dict.fromkeys(names))}"
 
 
 def _why_anew(

@@ -12,7 +12,7 @@ from sqlglot import exp
 
 from statsig_staging import templates
 from statsig_staging.aggregates import ValueKind
-from statsig_staging.derived import Reached
+from statsig_staging.derived import Lasted, Reached
 from statsig_staging.errors import WarehouseError
 from statsig_staging.planner import tables
 from statsig_staging.planner.times import block, later
@@ -30,7 +30,7 @@ def check(request: LoadRequest) -> None:
     dated = {source.name: request.scan(source).is_dated for source in request.metric_sources}
     for statistic in request.statistics:
         for slot in statistic.numerator.slots:
-            if isinstance(slot, Reached):
+            if isinstance(slot, Reached | Lasted):
                 _check_times(statistic.metric, slot.of, dated)
 
 
@@ -54,7 +54,10 @@ def _check_times(metric: str, funnel: Funnel, dated: Mapping[str, bool]) -> None
 
 
 def step_days(funnel: Funnel, wanted: Results) -> exp.Query:
-    """Return one row per unit and day on which it reached steps: ``step_1`` and so on, 1 or null."""
+    """Return one row per unit and day on which it reached steps.
+
+    Columns are ``step_1`` and so on, 1 or null, and ``seconds``, which it took to the last, on that one's day.
+    """
     numbers = range(1, funnel.count + 1)
     days = [
         exp.If(this=exp.Literal.number(number), true=exp.column(f"ds_{number}", "r"))
@@ -76,7 +79,9 @@ def step_days(funnel: Funnel, wanted: Results) -> exp.Query:
         own = exp.EQ(this=exp.column("step", "d"), expression=exp.Literal.number(number))
         one = exp.Case(ifs=[exp.If(this=own, true=exp.Literal.number(1))])
         query.select(exp.alias_(exp.Max(this=one), f"step_{number}"), copy=False)
-    return query
+    last = exp.EQ(this=exp.column("step", "d"), expression=exp.Literal.number(funnel.count))
+    seconds = exp.Case(ifs=[exp.If(this=last, true=exp.column("seconds", "d"))])
+    return query.select(exp.alias_(exp.Max(this=seconds), "seconds"), copy=False)
 
 
 def _walked(funnel: Funnel, wanted: Results) -> exp.Query:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from statsig_staging.days import DAY
 from statsig_staging.plan import KeptRows, Plan, Refresh, Step
-from statsig_staging.planner import exposures, funnels, results, tables, watching
+from statsig_staging.planner import exposures, funnels, levels, results, tables, watching
 from statsig_staging.planner.definitions import define
 from statsig_staging.planner.exposures import Loaded
 from statsig_staging.planner.feeds import Planned, feed_steps, feeds, full_steps, unseen_change
@@ -37,6 +37,7 @@ def build_plan(request: LoadRequest) -> Plan:
     """
     check_sources(request)
     funnels.check(request)
+    levels.check(request)
     definitions = define(request)
     refresh, reason = _refresh(request, definitions)
     planned = _full(request) if refresh is Refresh.FULL else _incremental(request, definitions)

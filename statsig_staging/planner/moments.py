@@ -9,8 +9,9 @@ from sqlglot import exp
 
 from statsig_staging import templates
 from statsig_staging.aggregates import Aggregate, Fold
-from statsig_staging.derived import Reached, Retained
-from statsig_staging.planner import funnels, retentions
+from statsig_staging.derived import Lasted, Reached, Retained
+from statsig_staging.levels import Leveled
+from statsig_staging.planner import funnels, levels, retentions
 from statsig_staging.planner.folds import double, named, or_zero, zero
 from statsig_staging.planner.times import days_later
 from statsig_staging.terms import ShapeKind
@@ -161,7 +162,7 @@ def fill_statistics(
     value: Callable[[Moment | str], exp.Expr],
 ) -> None:
     """Add the columns of some statistics to their rows, which are numbered by ``k.number``."""
-    _name_steps(rows, statistics)
+    _name_parts(rows, statistics)
     for column in COLUMNS:
         cases = [
             exp.If(this=exp.Literal.number(number), true=value(source))
@@ -174,18 +175,15 @@ def fill_statistics(
         rows.select(named(chosen, column), copy=False)
 
 
-def _name_steps(rows: exp.Select, statistics: Sequence[Statistic]) -> None:
-    """Say of rows about a step of a funnel which one they are about: it stands as a dimension."""
-    numbered_steps = [(n, each.step) for n, each in enumerate(statistics) if each.step is not None]
-    if not numbered_steps:
+def _name_parts(rows: exp.Select, statistics: Sequence[Statistic]) -> None:
+    """Say of rows about a step of a funnel which one they are about, and of rows by level of what."""
+    found = [(n, each.about) for n, each in enumerate(statistics) if each.about is not None]
+    if not found:
         return
-    for column, texts in (
-        ("dimension", {number: "step" for number, _ in numbered_steps}),
-        ("dimension_value", {number: str(step) for number, step in numbered_steps}),
-    ):
+    for index, column in enumerate(("dimension", "dimension_value")):
         ifs = [
-            exp.If(this=exp.Literal.number(number), true=exp.Literal.string(text))
-            for number, text in texts.items()
+            exp.If(this=exp.Literal.number(number), true=exp.Literal.string(about[index]))
+            for number, about in found
         ]
         chosen = exp.cast(exp.Case(this=exp.column("number", "k"), ifs=ifs), "varchar")
         [old] = (each for each in rows.expressions if each.alias_or_name == column)
@@ -224,6 +222,7 @@ def unit_days(
         *_stored(sources, aggregates, since),
         *_retained(wanted, aggregates, since),
         *_reached(wanted, aggregates),
+        *_leveled(wanted, aggregates, since),
     ]
     gone_after = None if distinct is None else distinct.gone_after
     selects: list[exp.Query] = []
@@ -286,10 +285,24 @@ def _retained(
 
 
 def _reached(wanted: Results, aggregates: Mapping[str, tuple[str, Slot]]) -> Iterator[_Relation]:
-    derived = [slot for _, slot in aggregates.values() if isinstance(slot, Reached)]
+    derived = [slot for _, slot in aggregates.values() if isinstance(slot, Reached | Lasted)]
     for funnel in dict.fromkeys(slot.of for slot in derived):
-        held = {key_of(slot): f"step_{slot.step}" for slot in derived if slot.of == funnel}
+        own = [slot for slot in derived if slot.of == funnel]
+        held = {
+            key_of(slot): f"step_{slot.step}" if isinstance(slot, Reached) else "seconds"
+            for slot in own
+        }
         yield _Relation([funnels.step_days(funnel, wanted)], held)
+
+
+def _leveled(
+    wanted: Results, aggregates: Mapping[str, tuple[str, Slot]], since: date | None
+) -> Iterator[_Relation]:
+    derived = [slot for _, slot in aggregates.values() if isinstance(slot, Leveled)]
+    for of, source in dict.fromkeys((slot.levels, slot.source) for slot in derived):
+        own = [slot for slot in derived if slot.levels == of and slot.source == source]
+        held = {key_of(slot): slot.column for slot in own}
+        yield _Relation([levels.unit_days(of, own, wanted, since)], held)
 
 
 def _summed(union: exp.Query, keys: Iterable[str], shorts: Iterable[str]) -> exp.Query:

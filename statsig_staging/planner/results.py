@@ -9,7 +9,7 @@ from sqlglot import exp
 
 from statsig_staging import templates
 from statsig_staging.plan import Batch, CreateTable, Replace, Step
-from statsig_staging.planner import carried, dimensions, direct, percentiles, tables
+from statsig_staging.planner import carried, dimensions, direct, levels, percentiles, tables
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from statsig_staging.config import AssignmentSource, Experiment
     from statsig_staging.plan import Table
+    from statsig_staging.planner.dimensions import StandIn
     from statsig_staging.planner.unit_totals import UnitTotals
     from statsig_staging.terms import Clock, Statistic
 
@@ -38,7 +39,7 @@ class Results:
         since: The first day that anything has touched; rows of earlier days are kept.
         published: Snapshot of the published results; None where no row is kept.
         dated: The sources whose rows are only dates.
-        is_by_level: Whether groups of one level of a dimension stand in for the groups.
+        stand_in: What takes the place of the units and groups; None where nothing does.
         only_latest: Whether of all days only the last is wanted.
     """
 
@@ -51,7 +52,7 @@ class Results:
     since: date
     published: int | None = None
     dated: Collection[str] = ()
-    is_by_level: bool = False
+    stand_in: StandIn | None = None
     only_latest: bool = False
 
     @property
@@ -67,15 +68,15 @@ class Results:
     @property
     def units(self) -> exp.Table:
         """The units, as ``first_exposures`` has them."""
-        if self.is_by_level:
-            return dimensions.UNITS
+        if self.stand_in is not None:
+            return self.stand_in.units
         return self.node(tables.first_exposures(self.experiment.id, self.source))
 
     @property
     def summary(self) -> exp.Table:
         """The units of every day and group, as ``exposures_summary`` has them."""
-        if self.is_by_level:
-            return dimensions.SUMMARY
+        if self.stand_in is not None:
+            return self.stand_in.summary
         return self.node(tables.exposures_summary(self.experiment.id))
 
     def node(self, table: Table, snapshot_id: int | None = None) -> exp.Table:
@@ -90,7 +91,7 @@ def results_step(wanted: Results, needs: Iterable[str], *, full: bool) -> Step:
     reason = "every day"
     if wanted.keeps:
         reason = f"days from {wanted.since} on; earlier rows are kept"
-        if named := dimensions.dimensions_of(wanted.statistics):
+        if named := _dimensions(wanted):
             reason += f"; every day by {', '.join(named)}"
     return Step(
         name="results",
@@ -104,12 +105,32 @@ def results_step(wanted: Results, needs: Iterable[str], *, full: bool) -> Step:
 
 def selects(wanted: Results) -> tuple[exp.Query, ...]:
     """Return the queries that together are ``results``: groups of metrics that are computed alike."""
-    computed = [_finished(wanted, query) for query in _statistics(wanted)]
+    population = replace(wanted, statistics=levels.whole(wanted.statistics))
+    computed = [_finished(wanted, query) for query in _statistics(population)]
     if not computed:
         return (_no_rows(tables.results(wanted.experiment.id)),)
     if wanted.keeps:
         computed[0] = exp.union(computed[0], _kept(wanted), distinct=False, copy=False)
-    return (*computed, *_levels(wanted))
+    return (*computed, *_levels(population), *_metric_levels(wanted))
+
+
+def _dimensions(wanted: Results) -> tuple[str, ...]:
+    """Return the dimensions of the metrics, of units and of rows."""
+    of_units = dimensions.dimensions_of(wanted.statistics)
+    return tuple(dict.fromkeys((*of_units, *levels.dimensions_of(wanted.statistics))))
+
+
+def _metric_levels(wanted: Results) -> Iterator[exp.Query]:
+    """Return the queries of the rows by level of a metric dimension, of every day as well."""
+    own = replace(
+        wanted,
+        statistics=levels.by_level(wanted.statistics),
+        totals=(),
+        published=None,
+        stand_in=levels.STAND_IN,
+    )
+    for query, of in _grouped(own, levels.METRICS_PER_STATEMENT):
+        yield _finished(own, levels.named(query, of, own))
 
 
 def _levels(wanted: Results) -> Iterator[exp.Query]:
@@ -120,7 +141,7 @@ def _levels(wanted: Results) -> Iterator[exp.Query]:
             statistics=[each for each in wanted.statistics if name in each.dimensions],
             totals=[replace(source, carried=None) for source in wanted.totals],
             published=None,
-            is_by_level=True,
+            stand_in=dimensions.STAND_IN,
         )
         for query in _statistics(own):
             of_levels = dimensions.by_level(
@@ -135,12 +156,17 @@ def _levels(wanted: Results) -> Iterator[exp.Query]:
 
 
 def _statistics(wanted: Results) -> Iterator[exp.Query]:
+    return (query for query, _ in _grouped(wanted, METRICS_PER_STATEMENT))
+
+
+def _grouped(wanted: Results, most: int) -> Iterator[tuple[exp.Query, Sequence[Statistic]]]:
+    """Return the queries of the statistics, each with what it is of: at most so many."""
     rollups = wanted.experiment.rollups
     together = [rollup for rollup in carried.ROLLUPS if rollup in rollups]
     moving = [each for each in wanted.statistics if carried.is_carried(each)]
     if together:
-        for group in _groups(moving):
-            yield carried.statistics(wanted, group, together)
+        for group in _groups(moving, most):
+            yield carried.statistics(wanted, group, together), group
     costly = _latest_only(wanted)
     latest = replace(wanted, only_latest=True)
     for rollup in rollups:
@@ -149,10 +175,10 @@ def _statistics(wanted: Results) -> Iterator[exp.Query]:
             own = [each for each in own if not carried.is_carried(each)]
         limited = {each.key for each in costly}
         of_every_day = [each for each in own if each.key not in limited]
-        for group in _groups(of_every_day):
-            yield _directly(wanted, group, rollup)
-        for group in _groups(costly):
-            yield _directly(latest, group, rollup)
+        for group in _groups(of_every_day, most):
+            yield _directly(wanted, group, rollup), group
+        for group in _groups(costly, most):
+            yield _directly(latest, group, rollup), group
 
 
 def _latest_only(wanted: Results) -> list[Statistic]:
@@ -168,7 +194,7 @@ def _directly(wanted: Results, chosen: Sequence[Statistic], rollup: str) -> exp.
     return direct.statistics(wanted, chosen, rollup)
 
 
-def _groups(statistics: Iterable[Statistic]) -> Iterator[tuple[Statistic, ...]]:
+def _groups(statistics: Iterable[Statistic], most: int) -> Iterator[tuple[Statistic, ...]]:
     """Return metrics that one statement computes: of one clock and reach, and of few sources.
 
     Percentiles are computed source by source.
@@ -178,8 +204,8 @@ def _groups(statistics: Iterable[Statistic]) -> Iterator[tuple[Statistic, ...]]:
         source = None if each.percentile is None else each.aggregates[0].source
         alike.setdefault((each.clock, direct.reach(each), source), []).append(each)
     for group in alike.values():
-        for first in range(0, len(group), METRICS_PER_STATEMENT):
-            yield tuple(group[first : first + METRICS_PER_STATEMENT])
+        for first in range(0, len(group), most):
+            yield tuple(group[first : first + most])
 
 
 def _by_sources(statistic: Statistic) -> tuple[str, ...]:
@@ -213,7 +239,7 @@ def _kept(wanted: Results) -> exp.Query:
         tables={"published_results": _published(wanted), "exposures_summary": wanted.summary},
         values={"since": wanted.since},
     )
-    named = dimensions.dimensions_of(wanted.statistics)
+    named = _dimensions(wanted)
     if named:
         dimension = exp.column("dimension", "p")
         of_whole = exp.Is(this=dimension, expression=exp.Null())

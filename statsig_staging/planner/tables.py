@@ -131,7 +131,13 @@ _VALUES = {
     ValueKind.DISTINCT: Column("value", _STRING, "The value, as text"),
     ValueKind.PERCENTILE: Column("value", _DOUBLE, "The value"),
     ValueKind.MOMENT: Column("value", _TIMESTAMP, "When it happened, UTC"),
+    ValueKind.LEVEL: Column("value", _STRING, "Level of a metric dimension; empty for none"),
 }
+
+_MEASURES = {
+    ValueKind.LEVEL: Column("number", _DOUBLE, "What rows of that day with this level come to"),
+}
+_OCCURRENCES = Column("occurrences", _LONG, "Rows of that day with this value")
 
 
 def values(
@@ -147,7 +153,7 @@ def values(
             _DS,
             Column("aggregate", _STRING, "What the value is of: the hash of a definition"),
             _VALUES[kind],
-            Column("occurrences", _LONG, "Rows of that day with this value"),
+            _MEASURES.get(kind, _OCCURRENCES),
         ),
         aggregates=tuple(sorted(each.column for each in aggregates)),
     )

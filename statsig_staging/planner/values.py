@@ -15,7 +15,7 @@ from statsig_staging import templates
 from statsig_staging.aggregates import AggregateKind, ValueKind
 from statsig_staging.days import in_words
 from statsig_staging.plan import Merge, ReplacePartitions, Step
-from statsig_staging.planner import tables
+from statsig_staging.planner import levels, tables
 from statsig_staging.planner.exposures import on_days
 
 if TYPE_CHECKING:
@@ -62,6 +62,11 @@ class UnitDayValues:
         )
 
     @property
+    def measure(self) -> str:
+        """The column of what rows with a value come to."""
+        return self.target.columns[-1].name
+
+    @property
     def name(self) -> str:
         """The name of the step that loads whole days."""
         return f"{self.kind}_{self.source}"
@@ -73,6 +78,8 @@ class UnitDayValues:
 
     def select(self, days: Days, units: exp.Expr) -> exp.Query:
         """Return the values of ``days`` for the given first exposures."""
+        if self.kind is ValueKind.LEVEL:
+            return self._levels(days, units)
         keys = [[number, each.column] for number, each in enumerate(self.aggregates)]
         listed = templates.values_table("k", ["number", "aggregate"], keys)
         return templates.bind(
@@ -88,6 +95,36 @@ class UnitDayValues:
                 "present": self._chosen([self._present(each) for each in self.aggregates]),
             },
         )
+
+    def _levels(self, days: Days, units: exp.Expr) -> exp.Query:
+        keys = [
+            [number, each.column, levels.together(each.kind)]
+            for number, each in enumerate(self.aggregates)
+        ]
+        columns = ("number", "aggregate", "together")
+        listed = templates.values_table("k", columns, keys)
+        texts = self.feed.texts()
+        of_levels = [exp.column(texts[each.level or ""], "e") for each in self.aggregates]
+        return templates.bind(
+            "unit_day_levels",
+            tables={
+                "metric_rows": self.feed.found(days),
+                "first_exposures": units,
+                "aggregate_keys": exp.select(*(f"k.{name}" for name in columns)).from_(listed),
+            },
+            values={
+                "exposed": self.feed.exposed(days),
+                "level": self._chosen(of_levels),
+                "number": self._chosen([self._number(each) for each in self.aggregates]),
+                "present": self._chosen([self._present(each) for each in self.aggregates]),
+            },
+        )
+
+    def _number(self, aggregate: Aggregate) -> exp.Expr:
+        """Return what a row brings to an aggregate: its value, or 1 where rows are counted."""
+        if aggregate.kind in {AggregateKind.SUM, AggregateKind.MIN, AggregateKind.MAX}:
+            return self._value(aggregate)
+        return exp.cast(exp.Literal.number(1), "double")
 
     def _chosen(self, each: Sequence[exp.Expr]) -> exp.Expr:
         """Return that of the aggregate whose number stands in the row."""
@@ -105,9 +142,12 @@ class UnitDayValues:
 
     def _present(self, aggregate: Aggregate) -> exp.Expr:
         """Return the condition that a row has a value of an aggregate that counts."""
-        conditions = (self.feed.counts(aggregate), self.feed.passes(aggregate))
-        there = exp.Is(this=self._value(aggregate), expression=exp.Null()).not_()
-        return exp.and_(*(each for each in conditions if each is not None), there)
+        conditions = [self.feed.counts(aggregate), self.feed.passes(aggregate)]
+        if aggregate.value is not None or self.kind is not ValueKind.LEVEL:
+            there = exp.Is(this=self._value(aggregate), expression=exp.Null()).not_()
+            conditions.append(there)
+        found = [each for each in conditions if each is not None]
+        return exp.and_(*found) if found else exp.true()
 
     def days_step(self, days: Loaded, *, full: bool, reason: str) -> Step:
         """Return the step that loads whole days."""
@@ -167,7 +207,8 @@ class UnitDayValues:
     def _staged(self, days: Days, columns: Iterable[str], published: int) -> exp.Query:
         table = tables.node(self.feed.database, self.target, published)
         values = {"on_days": on_days("m", days), "kept": of_aggregates(columns, "m")}
-        return templates.bind("values_staged", tables={"unit_day_values": table}, values=values)
+        query = templates.bind("values_staged", tables={"unit_day_values": table}, values=values)
+        return query.select(exp.column(self.measure, "m"), copy=False)
 
     def late_step(self, days: Sequence[date], published: int) -> Step:
         """Return the step that restates other days of units whose first exposure moved.
@@ -202,10 +243,11 @@ class UnitDayValues:
             tables={"unit_day_values": tables.node(database, self.target), "late_units": late},
             values={"on_days": on_days("m", days)},
         )
-        return templates.bind(
+        query = templates.bind(
             "unit_day_values_changes",
             tables={"unit_day_values": self.select(days, exposed), "staged_values": staged},
         )
+        return query.select(exp.column(self.measure, "n"), copy=False)
 
 
 def of_aggregates(columns: Iterable[str], alias: str) -> exp.Expr:
