@@ -15,7 +15,7 @@ from statsig_staging import forwarded
 from statsig_staging.errors import ConfigError
 from statsig_staging.forwarded import DataFile, Input, Receipt, column_types
 from statsig_staging.forwarding.acceptance import Acceptance, held, in_text, recovered
-from statsig_staging.forwarding.inputs import named_inputs
+from statsig_staging.forwarding.inputs import Reading, named_inputs
 from statsig_staging.forwarding.writing import Bench, opened
 from statsig_staging.results import Forwarding
 
@@ -90,7 +90,9 @@ def forward(
         state = recovered(site.warehouse, table)
         acceptance = Acceptance(site, landing, table, lease, state)
         batch = _Batch(site, acceptance, workplace, _key(table, state, key))
-        bench = Bench(duck, table, batch.key, site.now(), list(state.columns), batch.read)
+        bench = Bench(
+            duck, table, batch.key, site.now(), list(state.columns), batch.read, batch.advance
+        )
         inputs = batch.parse(bench, given)
         made = bench.write(workplace, partial(batch.known, bench), batch.id)
         return batch.accept(bench, inputs, made)
@@ -130,17 +132,24 @@ class _Batch:
         self._began = site.now()
         self._clock = site.monotonic()
         self._rows = 0
-        self._share: float | None = None
+        self._input = Reading(name="", read=lambda _, __: 0)
+        self._reached = 0.0
+
+    def advance(self, reached: float) -> None:
+        """Say how much of the input has been read that is read at once, from 0 to 1."""
+        self._reached = reached
+        self.read(0)
 
     def read(self, rows: int) -> None:
         """Say that further rows have been read."""
         self._rows += rows
+        before, part = self._input.share, self._input.part
         self._site.on_event(
             Forwarding(
                 table=self._table.name,
                 rows=self._rows,
                 seconds=self._site.monotonic() - self._clock,
-                share=self._share,
+                share=None if before is None else before + part * self._reached,
             )
         )
 
@@ -149,7 +158,7 @@ class _Batch:
         found = []
         bench.parser.begin()
         for number, one in enumerate(named_inputs(given, self._landing, self._workplace)):
-            self._share = one.share
+            self._input, self._reached = one, 0.0
             self._lease.renew()
             found.append(Input(name=one.name, rows=one.read(bench.parser, number)))
         return found

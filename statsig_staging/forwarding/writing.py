@@ -105,6 +105,7 @@ class Bench:
         now: The time.
         columns: The columns that the table has.
         on_rows: Hears how many rows have been read.
+        on_share: Hears how much of a file has been read that is read at once.
     """
 
     def __init__(
@@ -115,9 +116,10 @@ class Bench:
         now: datetime,
         columns: list[str],
         on_rows: Callable[[int], object],
+        on_share: Callable[[float], object],
     ) -> None:
         columns += [name for name in table.columns if name not in columns]
-        self.parser = Parser(duck, table, key, now, columns, on_rows)
+        self.parser = Parser(duck, table, key, now, columns, on_rows, on_share)
         self._key = key
         self._run = self.parser.run
         if key:
