@@ -80,7 +80,7 @@ def test_garbage_is_accounted_for(lines: list[bytes]) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(_LINES, max_size=200))
 def test_much_garbage_is_accounted_for(lines: list[bytes]) -> None:
     """The same with more lines."""
