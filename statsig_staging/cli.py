@@ -417,24 +417,35 @@ def _confirm(question: str) -> None:
 
 
 @commands.command(
-    cls=Command, examples=("maintain", "maintain --experiment 123", "maintain --json")
+    cls=Command,
+    examples=("maintain", "maintain --experiment 123", "maintain --forwarded", "maintain --json"),
 )
 @click.option("--experiment", "experiment_id", metavar="ID", help="Only this experiment.")
+@click.option("--forwarded", is_flag=True, help="Only the forwarded tables.")
 @_json
-def maintain(experiment_id: str | None, project: Path, *, as_json: bool) -> None:
+def maintain(experiment_id: str | None, project: Path, *, forwarded: bool, as_json: bool) -> None:
     """Tidy up what loads have left; no row changes.
 
     Old snapshots expire, small files are put together, and files that nothing names any more go once
     they are an hour old.
     """
     from statsig_staging import display, documents
+    from statsig_staging.results import MaintenanceResult
 
+    if forwarded and experiment_id is not None:
+        raise click.UsageError("say --experiment or --forwarded", click.get_current_context())
     with _connect(_project(project)) as engine:
-        done = engine.maintain(experiment_id)
+        if forwarded:
+            done = MaintenanceResult(forwarded=engine.compact_forwarded())
+        else:
+            done = engine.maintain(experiment_id)
     if as_json:
         _print_json(documents.maintenance_document(done))
     else:
-        _show(display.maintenance_view(done))
+        view = (
+            display.compaction_view(done.forwarded) if forwarded else display.maintenance_view(done)
+        )
+        _show(view)
 
 
 @commands.command(cls=Command, examples=("schema > staging.schema.json",))

@@ -40,7 +40,9 @@ class Rows:
         self._next = seconds + self._every
         share = getattr(event, "share", None)
         left = f", {duration(seconds * (1 - share) / share)} left" if share else ""
-        self._say(f"{count(rows, 'row')} read, {rows / seconds:,.0f} a second{left}")
+        part = f"{share:.0%} read" if share else "reading"
+        told = f"{count(rows, 'row')} read, {rows / seconds:,.0f} a second" if rows else part
+        self._say(f"{told}{left}")
 
 
 @contextmanager

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from statsig_staging.plan import Plan, SourceReading, Step
     from statsig_staging.reader import ExperimentStatus, TableStatus
     from statsig_staging.reconciliation import Difference, Reconciliation
-    from statsig_staging.results import LoadResult, MaintenanceResult, Removed
+    from statsig_staging.results import Compaction, LoadResult, MaintenanceResult, Removed
 
 RECENT_LOADS = 5
 _WIDE = 10_000
@@ -320,9 +320,35 @@ def maintenance_view(done: MaintenanceResult) -> RenderableType:
             ", ".join(each.compacted) or NOTHING,
             one_line(note),
         )
-    total = sum((each.removed for each in done.experiments), done.scratch)
+    found = [each.removed for each in done.experiments]
+    found += [each.removed for each in done.forwarded]
+    total = sum(found, done.scratch)
     scratch = f"Scratch space of processes that are gone: {removed(done.scratch)}."
-    return Group(table, Text(f"\n{scratch}\nRemoved in all: {removed(total)}."))
+    compacted = compaction_view(done.forwarded) if done.forwarded else Text()
+    return Group(table, compacted, Text(f"\n{scratch}\nRemoved in all: {removed(total)}."))
+
+
+def compaction_view(found: Sequence[Compaction]) -> RenderableType:
+    """Return what putting the files of forwarded tables together did, a line for each table."""
+    if not found:
+        return Text("Nothing has been forwarded.")
+    table = _table(
+        _left("Forwarded table"),
+        _left("Put together"),
+        _left("Removed"),
+        _left("Kept for readers"),
+        _left("Note"),
+    )
+    for each in found:
+        merged = f"{count(each.merged, 'file')} of {count(len(each.days), 'day')} into {each.into}"
+        table.add_row(
+            one_line(each.table),
+            merged if each.merged else NOTHING,
+            removed(each.removed),
+            count(each.waiting, "file") if each.waiting else NOTHING,
+            one_line(each.skipped or ""),
+        )
+    return table
 
 
 def reconciliation_view(found: Reconciliation) -> RenderableType:

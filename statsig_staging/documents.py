@@ -119,6 +119,10 @@ def maintenance_document(done: MaintenanceResult) -> dict[str, Any]:
             for found in done.experiments
         ],
         "scratch": asdict(done.scratch),
+        "forwarded": [
+            {**asdict(found), "days": [day.isoformat() for day in found.days]}
+            for found in done.forwarded
+        ],
     }
 
 

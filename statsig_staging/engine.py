@@ -50,12 +50,13 @@ if TYPE_CHECKING:
     from statsig_staging.config import Experiment, Project
     from statsig_staging.forwarded import Receipt
     from statsig_staging.forwarding.inputs import Given
+    from statsig_staging.forwarding.loading import Site as ForwardingSite
     from statsig_staging.journal import Journal
     from statsig_staging.lease import HeldLease
     from statsig_staging.plan import Plan, Step
     from statsig_staging.reader import ExperimentStatus
     from statsig_staging.reconciliation import Reconciliation
-    from statsig_staging.results import Event, Removed
+    from statsig_staging.results import Compaction, Event, Removed
     from statsig_staging.state import Published
     from statsig_staging.warehouses.base import Warehouse
 
@@ -458,7 +459,8 @@ class Engine:
         """Expire, compact and sweep what is staged of one experiment, or of all; no row changes.
 
         Args:
-            experiment_id: The experiment; all of the project by default, those that a load holds aside.
+            experiment_id: The experiment; all of the project by default, those that a load holds aside,
+                and the forwarded tables.
             grace: What nothing names goes once it is older than this.
 
         Raises:
@@ -473,8 +475,41 @@ class Engine:
             maintenance.maintain(self._site(), each, grace, skip_held=experiment_id is None)
             for each in experiments
         )
+        forwarded = self._compact(grace, skip_held=True) if experiment_id is None else ()
         spilled = self._warehouse.sweep_scratch(self._now() - grace)
-        return MaintenanceResult(experiments=done, scratch=upkeep.removed(spilled))
+        return MaintenanceResult(
+            experiments=done, scratch=upkeep.removed(spilled), forwarded=forwarded
+        )
+
+    def compact_forwarded(self, *, grace: timedelta = upkeep.GRACE) -> tuple[Compaction, ...]:
+        """Merge small files of the days of both forwarded tables; no row changes.
+
+        Loads read the merged files at once, and see no change in them. What these took the place of
+        goes with a later call, once it is older than ``grace`` and no load of the project runs.
+
+        Raises:
+            LoadConflictError: If a loader holds one of the tables.
+        """
+        return self._compact(grace, skip_held=False)
+
+    def _compact(self, grace: timedelta, *, skip_held: bool) -> tuple[Compaction, ...]:
+        from statsig_staging import forwarding
+
+        site = self._forwarding_site(lambda: False, lambda _: None)
+        return forwarding.compact(site, self._project, grace=grace, skip_held=skip_held)
+
+    def _forwarding_site(
+        self, wait: Callable[[], bool], on_event: Callable[[Any], object]
+    ) -> ForwardingSite:
+        from statsig_staging import forwarding
+
+        return forwarding.site_of(
+            self._project.connection,
+            self._warehouse,
+            now=self._now,
+            wait=wait,
+            on_event=on_event,
+        )
 
     def forward_exposures(
         self, given: Given, *, key: Sequence[str] | None = None, **how: Any
@@ -514,13 +549,7 @@ class Engine:
     ) -> Receipt:
         from statsig_staging import forwarding
 
-        site = forwarding.site_of(
-            self._project.connection,
-            self._warehouse,
-            now=self._now,
-            wait=self._waiting(wait, on_event),
-            on_event=on_event,
-        )
+        site = self._forwarding_site(self._waiting(wait, on_event), on_event)
         return forwarding.forward(site, self._project.connection, kind, given, key)
 
     def _site(self) -> Site:

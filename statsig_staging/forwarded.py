@@ -14,17 +14,22 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
 from statsig_staging.config.forwarded import EVENT_COLUMNS, EXPOSURE_COLUMNS, PARTITION, TIMESTAMP
+from statsig_staging.names import digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from statsig_staging.config import Connection
+    from statsig_staging.sources import SourceFile
 
 RECORDS = "_forwarded"
 """The folder of receipts and quarantine, below the staging folder."""
 
 CHECKPOINT_EVERY = 64
 """Receipts between two checkpoints."""
+
+HIDDEN = "_"
+"""What the names of files begin with that only readers of receipts shall find."""
 
 
 class Kind(StrEnum):
@@ -82,6 +87,18 @@ def named_table(connection: Connection, table: str) -> ForwardedTable | None:
     return next((t for t in found if f"{connection.database}.{t.name}".lower() == wanted), None)
 
 
+def marked(file: SourceFile, table: ForwardedTable, day: date, held: DataFile) -> SourceFile:
+    """Return an accepted file as a source that is told by the batches whose rows it holds.
+
+    So files of several batches and the one that they were merged into are the same to a load.
+    """
+    prints = tuple(digest(f"{table.day_folder(day)}/{name}", length=16) for name in held.batches)
+    if not held.of:
+        return replace(file, identity=prints[0])
+    days = dict.fromkeys(("", *(each.isoformat() for each in file.days)), prints)
+    return replace(file, identity=digest(*prints, length=16), stands_for=days)
+
+
 def column_types(state: TableState) -> dict[str, str]:
     """Return every column of a table → Athena type, the date of its folder last."""
     texts = dict.fromkeys(state.columns, "varchar")
@@ -90,11 +107,42 @@ def column_types(state: TableState) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class DataFile:
-    """A file of rows: its name in the folder of its day, its rows and its bytes."""
+    """A file of rows.
+
+    Attributes:
+        name: Its name in the folder of its day.
+        rows: Its rows.
+        size: Its bytes.
+        of: Names of the files of batches whose rows it holds; empty for one of a batch.
+    """
 
     name: str
     rows: int
     size: int
+    of: tuple[str, ...] = ()
+
+    @property
+    def batches(self) -> tuple[str, ...]:
+        """Names of the files in which its rows came, its own where they came in it."""
+        return self.of or (self.name,)
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether readers that go by names pass it over, as Hive, Spark and Arrow do."""
+        return self.name.startswith(HIDDEN)
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """A file whose rows are in another one: its name, and since when, UTC, ISO."""
+
+    name: str
+    since: str
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether readers that go by names pass it over."""
+        return self.name.startswith(HIDDEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +162,29 @@ class Identities:
 
 @dataclass(frozen=True, slots=True)
 class DayState:
-    """What is accepted of a day."""
+    """What is accepted of a day.
+
+    Attributes:
+        files: The files that hold its rows.
+        identities: What tells these apart.
+        replaced: Files that are still there for readers that have begun; none of them counts.
+    """
 
     files: tuple[DataFile, ...] = ()
     identities: tuple[Identities, ...] = ()
+    replaced: tuple[Replaced, ...] = ()
+
+    def after(self, receipt: Receipt, day: date) -> DayState:
+        """Return what is accepted of a day once a further receipt is."""
+        left = frozenset(receipt.removed.get(day, ()))
+        gone = frozenset(receipt.deleted.get(day, ()))
+        kept = (file for file in self.files if file.name not in left)
+        waiting = (file for file in self.replaced if file.name not in gone)
+        return DayState(
+            files=(*kept, *receipt.days.get(day, ())),
+            identities=receipt.identities.get(day, self.identities),
+            replaced=(*waiting, *(Replaced(name, receipt.ended_at) for name in sorted(left))),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +216,7 @@ class Receipt:
         columns_added: Columns that the table had not.
         days: Day → what the batch added to it.
         removed: Day → names of files whose rows are in added ones now.
+        deleted: Day → names of such files that go, and are nobody's business any more.
         identities: Day → the files of its identities from here on.
         columns: Every column of the table from here on, in order.
     """
@@ -169,6 +237,7 @@ class Receipt:
     columns_added: tuple[str, ...] = ()
     days: Mapping[date, tuple[DataFile, ...]] = field(default_factory=dict)
     removed: Mapping[date, tuple[str, ...]] = field(default_factory=dict)
+    deleted: Mapping[date, tuple[str, ...]] = field(default_factory=dict)
     identities: Mapping[date, tuple[Identities, ...]] = field(default_factory=dict)
     columns: tuple[str, ...] = ()
 
@@ -180,7 +249,7 @@ class Receipt:
     def to_dict(self) -> dict[str, Any]:
         """Return it as values that JSON can hold, for people and programs."""
         found = asdict(self)
-        for name in ("identities", "columns", "removed"):
+        for name in ("identities", "columns", "removed", "deleted"):
             del found[name]
         found["quarantined"] = dict(self.quarantined)
         found["days"] = {
@@ -213,14 +282,8 @@ class TableState:
     def after(self, receipt: Receipt) -> TableState:
         """Return the state once a further receipt is accepted."""
         days = dict(self.days)
-        for day in receipt.days.keys() | receipt.removed.keys() | receipt.identities.keys():
-            before = days.get(day, DayState())
-            gone = frozenset(receipt.removed.get(day, ()))
-            kept = tuple(file for file in before.files if file.name not in gone)
-            days[day] = DayState(
-                files=(*kept, *receipt.days.get(day, ())),
-                identities=receipt.identities.get(day, before.identities),
-            )
+        for day in {*receipt.days, *receipt.removed, *receipt.deleted, *receipt.identities}:
+            days[day] = days.get(day, DayState()).after(receipt, day)
         return replace(
             self,
             number=receipt.number,
@@ -244,6 +307,11 @@ class _Stored(Protocol):
     @property
     def key(self) -> str:
         """Its path below the staging folder."""
+
+
+def lease_key(table: ForwardedTable) -> str:
+    """Return the key of a table's lease."""
+    return f"{table.records}/lease.json"
 
 
 def receipt_key(table: ForwardedTable, number: int) -> str:
@@ -279,7 +347,7 @@ def _numbers(objects: Objects, prefix: str) -> list[int]:
 def encode_receipt(receipt: Receipt) -> bytes:
     """Return a receipt as the content of its object."""
     found = asdict(receipt)
-    for name in ("days", "removed", "identities"):
+    for name in ("days", "removed", "deleted", "identities"):
         found[name] = {day.isoformat(): value for day, value in sorted(found[name].items())}
     return json.dumps(found, ensure_ascii=False).encode()
 
@@ -289,7 +357,8 @@ def decode_receipt(data: bytes) -> Receipt:
     found = json.loads(data)
     found["inputs"] = tuple(Input(**one) for one in found["inputs"])
     found["days"] = {day: _files(files) for day, files in _by_day(found["days"])}
-    found["removed"] = {day: tuple(names) for day, names in _by_day(found["removed"])}
+    for name in ("removed", "deleted"):
+        found[name] = {day: tuple(names) for day, names in _by_day(found.get(name, {}))}
     found["identities"] = {day: _identities(all_) for day, all_ in _by_day(found["identities"])}
     for name in ("key", "columns", "columns_added"):
         found[name] = tuple(found[name])
@@ -306,7 +375,11 @@ def decode_state(data: bytes) -> TableState:
     """Return the state that a checkpoint holds."""
     found = json.loads(data)
     days = {
-        day: DayState(_files(held["files"]), _identities(held["identities"]))
+        day: DayState(
+            files=_files(held["files"]),
+            identities=_identities(held["identities"]),
+            replaced=tuple(Replaced(**one) for one in held.get("replaced", ())),
+        )
         for day, held in _by_day(found["days"])
     }
     key = None if found["key"] is None else tuple(found["key"])
@@ -318,7 +391,7 @@ def _by_day(found: Mapping[str, Any]) -> Iterable[tuple[date, Any]]:
 
 
 def _files(found: Iterable[Mapping[str, Any]]) -> tuple[DataFile, ...]:
-    return tuple(DataFile(**one) for one in found)
+    return tuple(DataFile(**{**one, "of": tuple(one.get("of", ()))}) for one in found)
 
 
 def _identities(found: Iterable[Mapping[str, Any]]) -> tuple[Identities, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -325,13 +325,47 @@ class Maintenance:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Compaction:
+    """What putting the files of a forwarded table together did.
+
+    Attributes:
+        table: ``database.table``.
+        days: Days (UTC) of which files were put together.
+        merged: Files that were.
+        into: Files that they became.
+        removed: Files that went because others have held their rows for long enough.
+        waiting: Files that stay until then.
+        skipped: Why nothing was done; None where it was.
+    """
+
+    table: str
+    days: tuple[date, ...] = ()
+    merged: int = 0
+    into: int = 0
+    removed: Removed = field(default_factory=Removed)
+    waiting: int = 0
+    skipped: str | None = None
+
+    def __add__(self, other: Compaction) -> Compaction:
+        return replace(
+            self,
+            days=tuple(sorted({*self.days, *other.days})),
+            merged=self.merged + other.merged,
+            into=self.into + other.into,
+            removed=self.removed + other.removed,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MaintenanceResult:
     """What maintaining a project did.
 
     Attributes:
         experiments: What was done for each experiment.
         scratch: What processes that are gone had spilled.
+        forwarded: What was done for each forwarded table.
     """
 
-    experiments: tuple[Maintenance, ...]
-    scratch: Removed
+    experiments: tuple[Maintenance, ...] = ()
+    scratch: Removed = field(default_factory=Removed)
+    forwarded: tuple[Compaction, ...] = ()

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from tests import oracle_durations as durations
 from tests import oracle_metrics as metrics
 from tests.oracle_inputs import Aggregate, Experiment, Fields, OracleMetric
 from tests.oracle_units import ExposedUnit, Loaded, is_counted
@@ -73,8 +74,8 @@ def levels_of_rows(
             level_of(dimension, row.fields)
             for aggregate in read_by(metric)
             for row in loaded.events[aggregate.source].get(unit.unit, ())
-            if metrics.is_in_window(aggregate.window, unit, row)
-            and metrics.contribution(aggregate, row.fields) is not None
+            if durations.counts(experiment, aggregate.window, unit, row)
+            and metrics.contribution(metrics.as_of(unit, aggregate), row.fields) is not None
         }
         for value in values:
             sizes[value] += is_counted(experiment, unit)

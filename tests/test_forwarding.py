@@ -2,16 +2,19 @@
 
 import json
 import random
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import statsig_staging as staging
 from statsig_staging.errors import ConfigError, LoadConflictError, SourceFileError
 from statsig_staging.forwarded import Kind
+from statsig_staging.forwarding.advance import watched
 from tests.forwards import (
     DAY,
     NOW,
@@ -72,8 +75,13 @@ def test_one_batch_or_many(tmp_path: Path) -> None:
     play_batches(tmp_path, rows=300, batches=12)
 
 
-def play_batches(folder: Path, rows: int, batches: int) -> None:
-    """Forward a day at once and in many shuffled, overlapping, repeated batches, and compare."""
+def play_batches(
+    folder: Path, rows: int, batches: int, many: staging.Project | None = None
+) -> None:
+    """Forward a day at once and in many shuffled, overlapping, repeated batches, and compare.
+
+    Now and then a compaction comes in between. ``many`` is where the batches go, by default the local disk.
+    """
     day = events(rows)
     forwarded(folder / "once", a_file(folder, day))
     rng = random.Random(1)
@@ -82,11 +90,22 @@ def play_batches(folder: Path, rows: int, batches: int) -> None:
     ]
     parts += rng.sample(parts, batches // 4)
     rng.shuffle(parts)
-    with opened(a_project(folder / "many")) as engine:
-        receipts = [engine.forward_events(part) for part in parts]
+    project = many or a_project(folder / "many")
+    receipts = []
+    with opened(project) as engine:
+        for number, part in enumerate(parts):
+            receipts.append(engine.forward_events(part))
+            if number % (batches // 3) == 0:
+                engine.compact_forwarded(grace=timedelta(0))
     assert sum(receipt.accepted for receipt in receipts) == rows
     assert all(r.rows == r.accepted + r.duplicates + r.rows_quarantined for r in receipts)
-    assert accepted(a_project(folder / "many")) == accepted(a_project(folder / "once"))
+    assert accepted(project) == accepted(a_project(folder / "once"))
+
+
+@pytest.mark.slow
+def test_one_batch_or_hundreds(tmp_path: Path) -> None:
+    """The same with more of them; a thousand take a few minutes."""
+    play_batches(tmp_path, rows=3000, batches=200)
 
 
 FORMATS = [
@@ -277,3 +296,35 @@ def test_exposures_have_a_table_of_their_own(tmp_path: Path) -> None:
     (row,) = accepted(a_project(tmp_path), Kind.EXPOSURES)
     assert (row["experiment_id"], row["group_id"]) == ("e", "g")
     assert NOW.date() > row["ds"]
+
+
+def test_progress_within_a_statement() -> None:
+    """While a statement runs it is said how far it is, and what the listener raises stops it."""
+    heard: list[float] = []
+    endless = "SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE a.range + b.range < 0"
+
+    def on_share(share: float) -> None:
+        heard.append(share)
+        if len(heard) == 2:
+            raise KeyboardInterrupt
+
+    with duckdb.connect(config={"threads": 1}) as duck:
+        with pytest.raises(KeyboardInterrupt):
+            watched(duck, endless, on_share)
+        watched(duck, "CREATE TABLE t AS SELECT 1", on_share)
+        assert duck.execute("SELECT count(*) FROM t").fetchone() == (1,)
+    assert all(0 <= share <= 1 for share in heard)
+    assert len(heard) >= 2
+
+
+def test_the_share_of_inputs(tmp_path: Path) -> None:
+    """What is said of a batch of several files never goes back."""
+    names = [a_file(tmp_path / "in", events(200), f"{name}.ndjson") for name in "abc"]
+    heard: list[Any] = []
+    with opened(a_project(tmp_path)) as engine:
+        engine.forward_events(names, on_event=heard.append)
+    assert [event.rows for event in heard if event.rows] == sorted(
+        event.rows for event in heard if event.rows
+    )
+    assert [event.share for event in heard] == sorted(event.share for event in heard)
+    assert heard[-1].share == pytest.approx(1.0)

@@ -14,6 +14,7 @@ from statsig_staging.warehouses import open_warehouse
 from tests.athena_endpoint.fixtures import REGION, Aws
 from tests.athena_worlds import STAGING, athena_connection, in_environment
 from tests.forwards import DAY, Row, a_file, a_project, accepted, events, ndjson, opened, rows_of
+from tests.test_forwarding import play_batches
 
 
 def on_aws(aws: Aws, folder: Path, **more: Any) -> staging.Project:
@@ -170,6 +171,41 @@ def test_a_load_reads_what_receipts_have_accepted(aws: Aws, tmp_path: Path) -> N
                 assert engine.run("123").status == "unchanged"
     assert found[0] == found[1]
     assert sum(row["total"] for row in found[0] if row["metric"] == "events") > 0
+
+
+def test_objects_of_a_day_become_one(aws: Aws, tmp_path: Path) -> None:
+    """A load reads the merged object and sees no change; others find each row again once old ones are gone."""
+    project, rows = on_aws(aws, tmp_path, **EXPERIMENT), events(40)
+    day = {"timestamp": DAY.isoformat(), "experiment_id": "123"}
+    exposures = [{**day, "user_id": f"u{n}", "group_id": "ab"[n % 2]} for n in range(20)]
+    every = f"SELECT count(*) FROM {STAGING}.events"
+    distinct = f"SELECT count(*) FROM (SELECT DISTINCT * FROM {STAGING}.events)"
+    with in_environment(aws), opened(project) as engine:
+        engine.forward_exposures(exposures)
+        for number in range(4):
+            engine.forward_events(rows[number::4])
+        engine.run("123")
+        before = sorted(engine.results("123").to_pylist(), key=str)
+        (merged,) = [done for done in engine.compact_forwarded() if done.merged]
+        assert (merged.merged, merged.into, merged.waiting) == (4, 1, 4)
+        assert engine.run("123").status == "unchanged"
+        assert aws.rows(distinct) == [(str(len(rows)),)]
+        assert sum(each.removed.files for each in engine.compact_forwarded()) == 0
+        done = engine.compact_forwarded(grace=timedelta(0))
+        assert sum(each.removed.files for each in done) == 4
+        assert aws.rows(every) == [(str(len(rows)),)]
+        assert engine.run("123").status == "unchanged"
+        assert engine.forward_events(rows).accepted == 0
+        engine.run("123", refresh="full")
+        assert sorted(engine.results("123").to_pylist(), key=str) == before
+        assert len(rows_on_aws(project)) == len(rows)
+
+
+@pytest.mark.slow
+def test_one_batch_or_many(aws: Aws, tmp_path: Path) -> None:
+    """A day in shuffled batches that overlap and repeat comes to the rows of one batch on the local disk."""
+    with in_environment(aws):
+        play_batches(tmp_path, rows=300, batches=40, many=on_aws(aws, tmp_path / "many"))
 
 
 def leave_a_stray_object(aws: Aws) -> None:

@@ -79,6 +79,15 @@ def test_garbage_is_accounted_for(lines: list[bytes]) -> None:
         check(Path(folder), lines)
 
 
+@pytest.mark.slow
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(_LINES, max_size=200))
+def test_much_garbage_is_accounted_for(lines: list[bytes]) -> None:
+    """The same with more lines."""
+    with tempfile.TemporaryDirectory() as folder:
+        check(Path(folder), lines)
+
+
 def test_damaged_lines_are_accounted_for(tmp_path: Path) -> None:
     """So are real lines with damaged bytes."""
     play_damage(tmp_path, batches=2, rows=300)
@@ -104,5 +113,5 @@ def play_damage(folder: Path, batches: int, rows: int, seed: int = 2) -> int:
 
 @pytest.mark.slow
 def test_much_damage(tmp_path: Path) -> None:
-    """The same with more lines."""
-    assert play_damage(tmp_path, batches=5, rows=4000, seed=5) > 15_000
+    """The same with more lines; a million of them take some minutes."""
+    assert play_damage(tmp_path, batches=5, rows=10_000, seed=5) > 45_000

@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING
 
 from statsig_staging.config import LocalConnection
 from statsig_staging.forwarded import Kind, forwarded_table
-from statsig_staging.forwarding import loading
+from statsig_staging.forwarding import compacting, loading
 from statsig_staging.forwarding.loading import Limits, Site
+from statsig_staging.lease import is_held
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
-    from statsig_staging.config import Connection
+    from statsig_staging.config import Connection, Project
     from statsig_staging.forwarded import Receipt
     from statsig_staging.forwarding.inputs import Given
-    from statsig_staging.results import Forwarding
+    from statsig_staging.results import Compaction, Forwarding
     from statsig_staging.warehouses.base import Warehouse
 
 REMOTE_MEMORY = "2GB"
@@ -58,6 +59,19 @@ def forward(
     table = forwarded_table(connection, kind)
     wanted = _declared_key(connection, kind) if key is None else tuple(key)
     return loading.forward(site, table, given, key=wanted)
+
+
+def compact(
+    site: Site, project: Project, *, grace: timedelta, skip_held: bool = False
+) -> tuple[Compaction, ...]:
+    """Put the files of the forwarded tables together; see :func:`compacting.compact`."""
+    is_read = any(is_held(site.warehouse, each.id, site.now()) for each in project.experiments)
+    tables = (forwarded_table(project.connection, kind) for kind in Kind)
+    found = (
+        compacting.compact(site, table, grace=grace, is_read=is_read, skip_held=skip_held)
+        for table in tables
+    )
+    return tuple(each for each in found if each is not None)
 
 
 def _declared_key(connection: Connection, kind: Kind) -> tuple[str, ...] | None:

@@ -30,11 +30,13 @@ class Reading:
         name: What it is called in receipts and in quarantine.
         read: Adds its rows to those that are parsed, and returns how many.
         share: How much of all inputs lies before it, from 0 to 1; None where that is not known.
+        part: How much of all inputs it is.
     """
 
     name: str
     read: Callable[[Parser, int], int]
     share: float | None = None
+    part: float = 0.0
 
 
 def named_inputs(given: Given, landing: Landing, workplace: Path) -> Iterator[Reading]:
@@ -73,7 +75,8 @@ def _files(patterns: Iterable[Any], landing: Landing, workplace: Path) -> Iterat
             )
         share = before / total if total else None
         before += found.size
-        yield Reading(name=found.name, read=_reader(found, kind), share=share)
+        part = found.size / total if total else 0.0
+        yield Reading(name=found.name, read=_reader(found, kind), share=share, part=part)
 
 
 def _reader(found: Found, kind: str) -> Callable[[Parser, int], int]:

@@ -7,43 +7,27 @@ before anything else is done, and loading it again finds the table as it was.
 
 from __future__ import annotations
 
-import json
-import uuid
 from dataclasses import dataclass, replace
-from datetime import UTC
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from statsig_staging import forwarded
-from statsig_staging.errors import ConfigError, LoadConflictError
-from statsig_staging.forwarded import (
-    CHECKPOINT_EVERY,
-    DataFile,
-    Input,
-    Receipt,
-    checkpoint_key,
-    column_types,
-    encode_receipt,
-    encode_state,
-    read_state,
-    receipt_key,
-)
-from statsig_staging.forwarding.inputs import named_inputs
+from statsig_staging.errors import ConfigError
+from statsig_staging.forwarded import DataFile, Input, Receipt, column_types
+from statsig_staging.forwarding.acceptance import Acceptance, held, in_text, recovered
+from statsig_staging.forwarding.inputs import Reading, named_inputs
 from statsig_staging.forwarding.writing import Bench, opened
-from statsig_staging.lease import held_at
 from statsig_staging.results import Forwarding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from contextlib import AbstractContextManager
     from datetime import date, datetime
     from pathlib import Path
 
     from statsig_staging.forwarded import ForwardedTable, Identities, TableState
     from statsig_staging.forwarding.inputs import Given
     from statsig_staging.forwarding.writing import Made
-    from statsig_staging.lease import HeldLease
-    from statsig_staging.warehouses.base import Landing, Warehouse
+    from statsig_staging.warehouses.base import Warehouse
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,25 +84,18 @@ def forward(
     landing = site.warehouse.landing()
     with (
         landing.workplace() as workplace,
-        _held(site, table) as lease,
+        held(site, table) as lease,
         opened(site.limits, workplace) as duck,
     ):
         state = recovered(site.warehouse, table)
-        batch = _Batch(site, landing, table, lease, workplace, state, _key(table, state, key))
-        bench = Bench(duck, table, batch.key, site.now(), list(state.columns), batch.read)
+        acceptance = Acceptance(site, landing, table, lease, state)
+        batch = _Batch(site, acceptance, workplace, _key(table, state, key))
+        bench = Bench(
+            duck, table, batch.key, site.now(), list(state.columns), batch.read, batch.advance
+        )
         inputs = batch.parse(bench, given)
         made = bench.write(workplace, partial(batch.known, bench), batch.id)
         return batch.accept(bench, inputs, made)
-
-
-def _held(site: Site, table: ForwardedTable) -> AbstractContextManager[HeldLease]:
-    what = f"table {site.database}.{table.name} is being forwarded to"
-    return held_at(site.warehouse, lease_key(table), what, lowest=1, now=site.now, wait=site.wait)
-
-
-def lease_key(table: ForwardedTable) -> str:
-    """Return the key of a table's lease."""
-    return f"{table.records}/lease.json"
 
 
 def _key(table: ForwardedTable, state: TableState, key: tuple[str, ...] | None) -> tuple[str, ...]:
@@ -132,59 +109,47 @@ def _key(table: ForwardedTable, state: TableState, key: tuple[str, ...] | None) 
     )
 
 
-def recovered(warehouse: Warehouse, table: ForwardedTable) -> TableState:
-    """Return what is accepted, once the files of a batch that was killed are gone."""
-    state = read_state(warehouse, table)
-    for file in warehouse.list_files(f"{table.records}/pending"):
-        data = warehouse.get_object(file.key)
-        note: dict[str, Any] = json.loads(data) if data else {"number": 0, "keys": []}
-        if note["number"] > state.number or not _is_accepted(warehouse, table, note):
-            warehouse.delete_files(note["keys"])
-        warehouse.delete_files([file.key])
-    return state
-
-
-def _is_accepted(warehouse: Warehouse, table: ForwardedTable, note: Mapping[str, Any]) -> bool:
-    data = warehouse.get_object(receipt_key(table, int(note["number"])))
-    return data is not None and json.loads(data)["batch"] == note["batch"]
-
-
 class _Batch:
     """A batch on its way into a table, under the table's lease."""
 
     def __init__(
         self,
         site: Site,
-        landing: Landing,
-        table: ForwardedTable,
-        lease: HeldLease,
+        acceptance: Acceptance,
         workplace: Path,
-        state: TableState,
         key: tuple[str, ...],
     ) -> None:
         self.key = key
-        self.number = state.number + 1
-        self.id = f"{self.number:08d}-{uuid.uuid4().hex[:8]}"
+        self.number = acceptance.number
+        self.id = acceptance.batch
         self._site = site
-        self._landing = landing
-        self._table = table
-        self._lease = lease
+        self._acceptance = acceptance
+        self._landing = acceptance.landing
+        self._table = acceptance.table
+        self._lease = acceptance.lease
         self._workplace = workplace
-        self._state = state
+        self._state = acceptance.state
         self._began = site.now()
         self._clock = site.monotonic()
         self._rows = 0
-        self._share: float | None = None
+        self._input = Reading(name="", read=lambda _, __: 0)
+        self._reached = 0.0
+
+    def advance(self, reached: float) -> None:
+        """Say how much of the input has been read that is read at once, from 0 to 1."""
+        self._reached = reached
+        self.read(0)
 
     def read(self, rows: int) -> None:
         """Say that further rows have been read."""
         self._rows += rows
+        before, part = self._input.share, self._input.part
         self._site.on_event(
             Forwarding(
                 table=self._table.name,
                 rows=self._rows,
                 seconds=self._site.monotonic() - self._clock,
-                share=self._share,
+                share=None if before is None else before + part * self._reached,
             )
         )
 
@@ -193,7 +158,7 @@ class _Batch:
         found = []
         bench.parser.begin()
         for number, one in enumerate(named_inputs(given, self._landing, self._workplace)):
-            self._share = one.share
+            self._input, self._reached = one, 0.0
             self._lease.renew()
             found.append(Input(name=one.name, rows=one.read(bench.parser, number)))
         return found
@@ -224,7 +189,7 @@ class _Batch:
             kind=str(self._table.kind),
             table=f"{self._site.database}.{self._table.name}",
             key=self.key,
-            began_at=_text(self._began),
+            began_at=in_text(self._began),
             inputs=tuple(inputs),
             rows=sum(one.rows for one in inputs),
             accepted=made.accepted,
@@ -245,15 +210,12 @@ class _Batch:
             placed[receipt.quarantine] = made.quarantine
         identities, beside = self._identities(bench, made)
         placed |= beside
-        self._note(placed)
-        for key, path in placed.items():
-            self._lease.renew()
-            self._landing.deliver(path, key)
+        self._acceptance.place(placed, after=self._superseded(identities))
         if receipt.days or receipt.columns_added:
             after = replace(self._state, columns=columns)
             self._landing.register(self._table, column_types(after), receipt.days)
-        return self._publish(
-            replace(receipt, identities=identities, ended_at=_text(self._site.now()))
+        return self._acceptance.publish(
+            replace(receipt, identities=identities, ended_at=in_text(self._site.now()))
         )
 
     def _place(self, day: date, path: Path) -> str:
@@ -278,40 +240,12 @@ class _Batch:
             beside[self._identity_key(day, path.name)] = path
         return found, beside
 
-    def _note(self, placed: Mapping[str, Path]) -> None:
-        note = {"number": self.number, "batch": self.id, "keys": list(placed)}
-        self._site.warehouse.put_object(self._note_key, json.dumps(note).encode())
-
-    @property
-    def _note_key(self) -> str:
-        return f"{self._table.records}/pending/{self.id}.json"
-
-    def _publish(self, receipt: Receipt) -> Receipt:
-        warehouse = self._site.warehouse
-        self._lease.renew()
-        key = receipt_key(self._table, receipt.number)
-        if not warehouse.swap_object(key, None, encode_receipt(receipt)):
-            raise LoadConflictError(
-                f"table {receipt.table}: another loader took receipt {receipt.number}; "
-                "nothing of this batch counts, run it again"
-            )
-        warehouse.delete_files([self._note_key])
-        after = self._state.after(receipt)
-        if receipt.number % CHECKPOINT_EVERY == 0:
-            warehouse.put_object(checkpoint_key(self._table, receipt.number), encode_state(after))
-        warehouse.delete_files(self._superseded(receipt))
-        return receipt
-
-    def _superseded(self, receipt: Receipt) -> Iterable[str]:
+    def _superseded(self, identities: Mapping[date, tuple[Identities, ...]]) -> Iterable[str]:
         """Return the files of identities that others hold now; nobody reads them but who has the lease."""
-        for day, now in receipt.identities.items():
+        for day, now in identities.items():
             before = self._state.days.get(day, forwarded.DayState()).identities
             yield from (self._identity_key(day, each.name) for each in before if each not in now)
 
 
 MOST_IDENTITY_FILES = 8
 """Files of a day's identities that are put together with those of a ninth batch."""
-
-
-def _text(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds")

@@ -19,6 +19,7 @@ from sqlglot import exp
 
 from statsig_staging.config.forwarded import PARTITION, TIMESTAMP
 from statsig_staging.errors import SourceFileError
+from statsig_staging.forwarding.advance import watched
 from statsig_staging.forwarding.cells import (
     DIALECT,
     FAULT,
@@ -89,6 +90,7 @@ class Parser:
         now: The time.
         columns: The columns that the forwarded table has, and gets.
         on_rows: Hears how many rows have been read.
+        on_share: Hears how much of a file has been read that is read at once, from 0 to 1.
     """
 
     duck: duckdb.DuckDBPyConnection
@@ -97,6 +99,7 @@ class Parser:
     now: datetime
     columns: list[str]
     on_rows: Callable[[int], object]
+    on_share: Callable[[float], object]
     _own: set[str] = field(default_factory=set)
 
     def begin(self) -> None:
@@ -145,7 +148,9 @@ class Parser:
             return self._parquet(number, path)
         found = self._whole(number, path)
         if found is None:
+            self.on_share(0.0)
             return sum(self.lines(number, block) for block in blocks(path))
+        self.on_share(1.0)
         self.on_rows(found)
         return found
 
@@ -163,7 +168,8 @@ class Parser:
         known = self._widened(cells)
         self.duck.execute("BEGIN")
         try:
-            self._add(exp.select(exp.Star(), *nothing).from_(reader), cells, number)
+            source = exp.select(exp.Star(), *nothing).from_(reader)
+            watched(self.duck, self._insertion(source, cells, number), self.on_share)
             faulty = self.value(_count(number).where(sql("cell IS NOT NULL", cell=column(REASON))))
             found = self.value(_count(number))
         except duckdb.OutOfMemoryException:

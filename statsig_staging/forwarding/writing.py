@@ -105,6 +105,7 @@ class Bench:
         now: The time.
         columns: The columns that the table has.
         on_rows: Hears how many rows have been read.
+        on_share: Hears how much of a file has been read that is read at once.
     """
 
     def __init__(
@@ -115,9 +116,10 @@ class Bench:
         now: datetime,
         columns: list[str],
         on_rows: Callable[[int], object],
+        on_share: Callable[[float], object],
     ) -> None:
         columns += [name for name in table.columns if name not in columns]
-        self.parser = Parser(duck, table, key, now, columns, on_rows)
+        self.parser = Parser(duck, table, key, now, columns, on_rows, on_share)
         self._key = key
         self._run = self.parser.run
         if key:
@@ -225,21 +227,7 @@ class Bench:
         return path
 
     def _to_file(self, query: exp.Query, path: Path, compression: str) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        options = {"FORMAT": exp.var("parquet"), "COMPRESSION": exp.var(compression)}
-        self._copy_to(query, path, options)
-
-    def _copy_to(self, query: exp.Query, path: Path, options: Mapping[str, exp.Expr]) -> None:
-        self._run(
-            exp.Copy(
-                this=query.subquery(),
-                kind=False,
-                files=[exp.Literal.string(str(path))],
-                params=[
-                    exp.CopyParameter(this=exp.var(n), expression=v) for n, v in options.items()
-                ],
-            )
-        )
+        _to_parquet(self.parser.duck, query, path, compression)
 
     def _quarantine(self, path: Path) -> Path:
         names = {SOURCE: "input", LINE: "line", REASON: "reason", RAW: "row"}
@@ -249,7 +237,7 @@ class Bench:
             .where(sql("cell IS NOT NULL", cell=column(REASON)))
             .order_by(column(SOURCE), column(LINE))
         )
-        self._copy_to(query, path, {"FORMAT": exp.var("json")})
+        _copy_to(self.parser.duck, query, path, {"FORMAT": exp.var("json")})
         return path
 
     def identified(self, files: Sequence[Path], workplace: Path) -> Path:
@@ -281,6 +269,31 @@ class Bench:
         """Put files of identities together into one."""
         self._to_file(exp.select(exp.Star()).from_(_parquet(parts)), path, "uncompressed")
         return path
+
+
+def merge(duck: duckdb.DuckDBPyConnection, parts: Sequence[Path], path: Path) -> None:
+    """Write the rows of files of a day into one, with the columns of them all."""
+    _to_parquet(duck, exp.select(exp.Star()).from_(_parquet(parts)), path, "zstd")
+
+
+def _to_parquet(
+    duck: duckdb.DuckDBPyConnection, query: exp.Query, path: Path, compression: str
+) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    options = {"FORMAT": exp.var("parquet"), "COMPRESSION": exp.var(compression)}
+    _copy_to(duck, query, path, options)
+
+
+def _copy_to(
+    duck: duckdb.DuckDBPyConnection, query: exp.Query, path: Path, options: Mapping[str, exp.Expr]
+) -> None:
+    copy = exp.Copy(
+        this=query.subquery(),
+        kind=False,
+        files=[exp.Literal.string(str(path))],
+        params=[exp.CopyParameter(this=exp.var(n), expression=v) for n, v in options.items()],
+    )
+    duck.execute(copy.sql(DIALECT, copy=False))
 
 
 def _is_good() -> exp.Expr:

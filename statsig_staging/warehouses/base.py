@@ -184,7 +184,13 @@ class Found:
 
 
 class Landing(Protocol):
-    """Where forwarded rows land: files of plain tables, beside those of Iceberg's."""
+    """Where forwarded rows land: files of plain tables, beside those of Iceberg's.
+
+    Attributes:
+        reads_hidden: Whether a statement can read a file whose name begins with ``_``.
+    """
+
+    reads_hidden: bool
 
     def workplace(self) -> AbstractContextManager[Path]:
         """Return a folder of this machine that is gone after the block."""

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from statsig_staging.errors import SourceFileError, WarehouseError
-from statsig_staging.forwarded import column_types, named_table, read_state
+from statsig_staging.forwarded import column_types, marked, named_table, read_state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from statsig_staging.config import AthenaConnection
     from statsig_staging.forwarded import Objects
     from statsig_staging.plan import Read
-    from statsig_staging.sources import TableObservation
+    from statsig_staging.sources import SourceFile, TableObservation
     from statsig_staging.warehouses.athena.place import Place
 
 PATH = "$path"
@@ -54,8 +54,12 @@ class ForwardedTables:
                 f"nothing has been forwarded to {name} yet; run: statsig-staging forward {table.kind} FILE"
             )
 
-    def accepted(self, seen: TableObservation) -> TableObservation:
+    def accepted(self, seen: TableObservation, known: Mapping[str, SourceFile]) -> TableObservation:
         """Return of a table's objects those that receipts have accepted.
+
+        Args:
+            seen: What lies in the folders of its days.
+            known: Path → file, as the last load knew them.
 
         Raises:
             SourceFileError: If one of them is gone.
@@ -64,17 +68,18 @@ class ForwardedTables:
         if table is None:
             return seen
         state = read_state(self._objects, table)
-        wanted = {
-            f"{self._place.root}{table.day_folder(day)}/{file.name}"
-            for day, held in state.days.items()
-            for file in held.files
-        }
-        found = tuple(file for file in seen.files if file.path in wanted)
-        if gone := sorted(wanted - {file.path for file in found}):
-            raise SourceFileError(f"{gone[0]}: is gone, though a receipt has accepted it")
+        there = {file.path: file for file in seen.files}
+        found = []
+        for day, held in sorted(state.days.items()):
+            for file in held.files:
+                path = f"{self._place.root}{table.day_folder(day)}/{file.name}"
+                if path not in there:
+                    raise SourceFileError(f"{path}: is gone, though a receipt has accepted it")
+                one = there[path]
+                found.append(one if path in known else marked(one, table, day, file))
         kinds = column_types(state)
         columns = {name: kind for name, kind in seen.columns.items() if name in kinds}
-        return replace(seen, files=found, columns=columns)
+        return replace(seen, files=tuple(found), columns=columns)
 
     def read(self, query: exp.Query, reads: Iterable[Read]) -> exp.Query:
         """Return a query that reads of forwarded tables the objects that were looked at, and no others."""

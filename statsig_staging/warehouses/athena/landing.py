@@ -48,6 +48,8 @@ class AthenaLanding:
         objects: The objects below the staging folder.
     """
 
+    reads_hidden = False
+
     def __init__(self, services: Services, place: Place, objects: S3Objects) -> None:
         self._services = services
         self._glue = services.clients.glue

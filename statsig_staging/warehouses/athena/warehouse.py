@@ -88,7 +88,7 @@ class AthenaWarehouse:
     def observe(self, sighting: Sighting, known: Mapping[str, SourceFile]) -> TableObservation:
         """Return the files of a source table, as Glue and S3 tell them; no statement is run."""
         self._forwarded.check(sighting.table)
-        return self._forwarded.accepted(self._services.observe(sighting, known))
+        return self._forwarded.accepted(self._services.observe(sighting, known), known)
 
     def contents(self, files: Iterable[SourceFile]) -> Mapping[str, str]:  # noqa: ARG002
         """Return nothing: an object's ETag changes with its bytes."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from statsig_staging.config.forwarded import PARTITION
 from statsig_staging.errors import WarehouseError
-from statsig_staging.forwarded import column_types, read_state
+from statsig_staging.forwarded import column_types, marked, read_state
 from statsig_staging.sources import TableObservation
 from statsig_staging.warehouses.local import spills
 from statsig_staging.warehouses.local.glances import observe_file
@@ -73,7 +73,8 @@ def observe(
         for file in held.files:
             path = folder / table.day_folder(day) / file.name
             before = known.get(str(path))
-            found.append(observe_file(path, before, sighting, root, connection, seen_ns, laid=laid))
+            seen = observe_file(path, before, sighting, root, connection, seen_ns, laid=laid)
+            found.append(marked(seen, table, day, file) if before is None else seen)
     return TableObservation(table=sighting.table, columns=column_types(state), files=tuple(found))
 
 

@@ -29,6 +29,8 @@ class LocalLanding:
         scratch: Where work is done; it is gone with the process.
     """
 
+    reads_hidden = True
+
     def __init__(self, folder: Path, root: Path, scratch: Path) -> None:
         self._folder = folder
         self._root = root
