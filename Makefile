@@ -90,7 +90,7 @@ $(VENV)/.package: pyproject.toml
 	@$(PYTHON) -c '$(FITS)' || { echo "make: $(PYTHON) is not Python 3.11 or newer with venv" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --upgrade "pip>=25.1"
-	$(PIP) install --editable .
+	$(PIP) install --editable '.[compiled]'
 	@touch $@
 
 # gbstats insists on numpy 1 and pandas 1; what the tests use of it runs with any (docs/adr/0065).
