@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 import statsig_staging as staging
+from tests import metric_histories
 from tests.athena_endpoint.fixtures import Aws
 from tests.athena_endpoint.server import Endpoint
 from tests.athena_worlds import AthenaWorld, account_of, in_environment
@@ -81,6 +82,20 @@ def test_sequences_on_athena(athena_endpoint: Endpoint, chunk: int) -> None:
     drawn = seed(20280102 + chunk)(
         settings(QUIET, max_examples=CHUNK)(
             given(histories())(lambda history: play(history, athena_endpoint))
+        )
+    )
+    drawn()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chunk", range(2))
+def test_sequences_on_athena_with_metrics_of_every_type(
+    athena_endpoint: Endpoint, chunk: int
+) -> None:
+    """Metrics of every type and option, in every rollup: each load is what the definitions say."""
+    drawn = seed(20290102 + chunk)(
+        settings(QUIET, max_examples=3)(
+            given(metric_histories.histories())(lambda history: play(history, athena_endpoint))
         )
     )
     drawn()

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 import statsig_staging as staging
 from tests.factories import ASSIGNMENT_SOURCE, EXPERIMENT, METRIC_SOURCE
 from tests.histories import History, histories, play
+from tests.metric_histories import QUIET, play_days, whole
 from tests.metric_strategies import new_scenarios
 from tests.strategies import Scenario
-from tests.test_metrics import QUIET, of_types_that_are_there, play_days
 
 FEBRUARY = datetime(2026, 2, 1, tzinfo=UTC)
 
@@ -26,7 +26,7 @@ FEBRUARY = datetime(2026, 2, 1, tzinfo=UTC)
 def by_context(draw: st.DrawFn) -> Scenario:
     """Draw an experiment that breaks metrics of any type down by its context columns."""
     drawn = new_scenarios().filter(lambda found: found.experiment.context)
-    scenario = draw(drawn.map(of_types_that_are_there).filter(lambda s: s.metric_definitions))
+    scenario = draw(drawn.map(whole).filter(lambda s: s.metric_definitions))
     rollups = draw(
         st.sampled_from((("daily", "cumulative"), ("cumulative", "days_since_exposure")))
     )
@@ -166,10 +166,12 @@ def test_a_level_that_grows_has_rows_of_all_days(tmp_path: Path) -> None:
     assert sorted(map(repr, found)) == sorted(map(repr, at_once))
     wholes = {key_of(row): row for row in found if row["dimension"] is None}
     assert len(wholes) * 4 == len(found)
-    for key, whole in wholes.items():
+    for key, row_of_all in wholes.items():
         parts = [row for row in found if row["dimension"] is not None and key_of(row) == key]
         for column in ("units", "total", "total_squares"):
-            assert sum(part[column] for part in parts) == pytest.approx(whole[column], rel=1e-9)
+            assert sum(part[column] for part in parts) == pytest.approx(
+                row_of_all[column], rel=1e-9
+            )
 
 
 def key_of(row: Mapping[str, Any]) -> tuple[object, ...]:

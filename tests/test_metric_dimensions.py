@@ -16,11 +16,11 @@ from tests import oracle, plain
 from tests.athena_endpoint.fixtures import Aws
 from tests.athena_worlds import AthenaWorld
 from tests.factories import ASSIGNMENT_SOURCE, EXPERIMENT, METRIC_SOURCE
+from tests.metric_histories import QUIET, play_days, whole
 from tests.metric_strategies import LEVELS, may_have_levels, new_scenarios
 from tests.strategies import Scenario
 from tests.test_cases import Row, write_rows
 from tests.test_config import make_data, problems
-from tests.test_metrics import QUIET, of_types_that_are_there, play_days
 
 ROWS = {"name": "rows", "type": "count", "source": "events"}
 EXPOSURES: Sequence[Row] = [
@@ -236,7 +236,7 @@ def test_a_level_must_have_a_name(tmp_path: Path) -> None:
 @st.composite
 def by_level(draw: st.DrawFn) -> Scenario:
     """Draw an experiment whose metrics are told apart by columns of their sources, as far as they may be."""
-    scenario = draw(new_scenarios().map(of_types_that_are_there))
+    scenario = draw(new_scenarios().map(whole))
     chosen = draw(st.lists(st.sampled_from(LEVELS), min_size=1, max_size=2, unique=True))
     pairs = [
         (replace(one, dimensions=tuple(chosen)), {**config, "metric_dimensions": chosen})
