@@ -367,6 +367,15 @@ def test_stopping_stops_all(account: Aws) -> None:
     assert open_intents(account) == []
 
 
+@pytest.fixture
+def _interrupts() -> Iterator[None]:
+    """SIGINT is a KeyboardInterrupt, also in a process that a shell has started in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_interrupts")
 def test_an_interrupt_stops_the_statement(account: Aws, statements: Statements) -> None:
     """Ctrl-C while a statement runs leaves none running, and says so."""
     hold = account.endpoint.holds.hold(account.id, stage="commit", match="INSERT")
