@@ -41,7 +41,7 @@ def by_context(draw: st.DrawFn) -> Scenario:
 
 @pytest.mark.slow
 @seed(20260701)
-@settings(QUIET, max_examples=10)
+@settings(QUIET, max_examples=6)
 @given(by_context())
 def test_levels_are_what_the_definitions_say(scenario: Scenario) -> None:
     """Every cell of every level agrees with the oracle, after loads of late and new rows, too."""
