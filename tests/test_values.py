@@ -69,7 +69,7 @@ def metrics_of_values(
             )
         case "count_distinct" | "sum":
             part = draw(parts((kind,), sources, ALL_OPTIONS))
-            cuped, days = draw(lookbacks())
+            cuped, days = draw(lookbacks(part))
             return config | part.config | cuped, OracleMetric(
                 type=kind, numerator=part.aggregate, **common, **days
             )
