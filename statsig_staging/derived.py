@@ -118,6 +118,16 @@ class Funnel:
         return len(self.steps) + self.from_exposure
 
     @property
+    def source(self) -> str:
+        """The metric sources, as one name."""
+        return ", ".join(sorted({each.source for each in self.stored}))
+
+    @property
+    def stored(self) -> tuple[Aggregate, ...]:
+        """What is stored for it: the moments of every step."""
+        return tuple(step.moments for step in self.steps)
+
+    @property
     def key(self) -> str:
         """Everything that decides who reaches which step."""
         steps = [
@@ -147,7 +157,7 @@ class Reached:
     @property
     def source(self) -> str:
         """The metric sources, as one name."""
-        return ", ".join(sorted({each.source for each in self.stored}))
+        return self.of.source
 
     @property
     def fold(self) -> Fold:
@@ -162,7 +172,7 @@ class Reached:
     @property
     def stored(self) -> tuple[Aggregate, ...]:
         """What is stored for it: the moments of every step."""
-        return tuple(step.moments for step in self.of.steps)
+        return self.of.stored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,7 +193,7 @@ class Lasted:
     @property
     def source(self) -> str:
         """The metric sources, as one name."""
-        return Reached(of=self.of, step=self.of.count).source
+        return self.of.source
 
     @property
     def fold(self) -> Fold:
@@ -198,7 +208,7 @@ class Lasted:
     @property
     def stored(self) -> tuple[Aggregate, ...]:
         """What is stored for it: the moments of every step."""
-        return Reached(of=self.of, step=self.of.count).stored
+        return self.of.stored
 
 
 Slot: TypeAlias = Aggregate | Retained | Reached | Lasted | Leveled

@@ -139,11 +139,6 @@ class Replaced:
     name: str
     since: str
 
-    @property
-    def is_hidden(self) -> bool:
-        """Whether readers that go by names pass it over."""
-        return self.name.startswith(HIDDEN)
-
 
 @dataclass(frozen=True, slots=True)
 class Identities:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
-from statsig_staging import durations, state, terms
+from statsig_staging import durations, state
 from statsig_staging.collecting import seldom_collected
 from statsig_staging.days import DAY
 from statsig_staging.errors import ConfigError
@@ -158,7 +158,7 @@ def _observe(warehouse: Warehouse, request: LoadRequest, known: Known) -> dict[s
         looked = replace(request, observations={metric_source.name: seen})
         scan = looked.scan(metric_source)
         scan.check()
-        columns = terms.aggregates_of(request.statistics, metric_source.name)
+        columns = request.aggregates_of(metric_source)
         found[metric_source.name] = with_expressions(warehouse, scan, columns)
     return found
 

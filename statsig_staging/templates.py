@@ -15,7 +15,7 @@ from sqlglot import exp
 from statsig_staging.expressions import without_positions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from importlib.resources.abc import Traversable
 
 DIALECT = "athena"
@@ -158,3 +158,17 @@ def values_table(alias: str, columns: Iterable[str], rows: Iterable[Iterable[obj
     return exp.Values(
         expressions=tuples, alias=exp.TableAlias(this=exp.to_identifier(alias), columns=names)
     )
+
+
+def listed(alias: str, columns: Sequence[str], rows: Iterable[Iterable[object]]) -> exp.Select:
+    """Return rows of literals as a query."""
+    table = values_table(alias, columns, rows)
+    return exp.select(*(exp.column(name, alias) for name in columns), copy=False).from_(table)
+
+
+def together(queries: Sequence[exp.Query]) -> exp.Query:
+    """Return the rows of all queries, equal ones as often as they come; there is at least one query."""
+    union = queries[0]
+    for query in queries[1:]:
+        union = exp.union(union, query, distinct=False, copy=False)
+    return union

@@ -201,6 +201,11 @@ def _not_the_steps(dimensions: tuple[str, ...], what: str) -> tuple[str, ...]:
     return dimensions
 
 
+def _with_sides(metric: _Metric) -> tuple[object, ...]:
+    """Return a metric, and the two sides that a ratio has."""
+    return (metric, getattr(metric, "numerator", None), getattr(metric, "denominator", None))
+
+
 class _ByLevel(_Metric):
     metric_dimensions: Names = ()
 
@@ -222,8 +227,7 @@ class _ByLevel(_Metric):
                     f"{quote(name)} stands under dimensions and under metric_dimensions, and results would "
                     f"not tell them apart; give one of them another name"
                 )
-        sides = (getattr(self, name, None) for name in ("numerator", "denominator"))
-        for each in (self, *sides) if self.metric_dimensions else ():
+        for each in _with_sides(self) if self.metric_dimensions else ():
             if getattr(each, "type", "") in UNLEVELED:
                 raise ValueError(f"metric_dimensions do not go with {getattr(each, 'type', '')}")
             if getattr(each, "rollup", "") == "latest":
@@ -238,7 +242,7 @@ class _Adjusted(_Metric):
     def _knows_nothing_of_later(self) -> Self:
         if self.cuped is None:
             return self
-        for side in (self, *(getattr(self, name, None) for name in ("numerator", "denominator"))):
+        for side in _with_sides(self):
             if getattr(side, "after_exposure", None) is not None:
                 raise ValueError(
                     "cuped does not go with after_exposure: a covariate is of what was there before"

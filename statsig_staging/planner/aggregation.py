@@ -30,11 +30,15 @@ def aggregated(
     rows = _filtered(exp.Count(this=counted), conditions)
     found = _put_together(aggregate.kind, counted, rows, conditions)
     if aggregate.cap is not None:
-        cap = exp.cast(exp.Literal.number(repr(aggregate.cap)), "double")
-        number = exp.cast(found, "double")
-        above = exp.GT(this=number, expression=cap)
-        found = exp.Case(ifs=[exp.If(this=above, true=cap.copy())], default=number.copy())
+        found = at_most(exp.cast(found, "double"), aggregate.cap)
     return found, rows.copy()
+
+
+def at_most(number: exp.Expr, cap: float) -> exp.Expr:
+    """Return a DOUBLE, the cap where it is above that; null stays null."""
+    limit = exp.cast(exp.Literal.number(repr(cap)), "double")
+    above = exp.GT(this=number, expression=limit)
+    return exp.Case(ifs=[exp.If(this=above, true=limit.copy())], default=number.copy())
 
 
 def _flag(passes: exp.Expr | None) -> exp.Expr:

@@ -46,7 +46,7 @@ def statistics(wanted: Results, chosen: Sequence[Statistic], rollups: Sequence[s
             "unit_days": moments.unit_days(wanted, wanted.totals, names.aggregates),
             "statistic_keys": moments.keys(rollups, chosen),
             "days": exposures.listed_days(wanted.days),
-            "rollups": _listed(rollups),
+            "rollups": templates.listed("r", ["rollup"], [[rollup] for rollup in rollups]),
         },
         values={
             "crossovers_leave": experiment.crossover == "exclude",
@@ -64,11 +64,6 @@ def statistics(wanted: Results, chosen: Sequence[Statistic], rollups: Sequence[s
     _fill_by_rollup(templates.part(query, "by_rollup"), names)
     moments.fill_statistics(query, chosen, lambda source: _value(source, names))
     return query
-
-
-def _listed(rollups: Sequence[str]) -> exp.Query:
-    listed = templates.values_table("r", ["rollup"], [[rollup] for rollup in rollups])
-    return exp.select(exp.column("rollup", "r")).from_(listed)
 
 
 def _fold(activity: exp.Select, names: Numbered, day: date) -> None:

@@ -73,7 +73,7 @@ def define(request: LoadRequest) -> dict[str, str]:
     for each in request.sources:
         found[f"sighting {each.name}"] = sighting(each, experiment.unit)
     for source in request.metric_sources:
-        columns = terms.aggregates_of(request.statistics, source.name)
+        columns = request.aggregates_of(source)
         days = terms.by_day(columns)
         found[f"source {source.name}"] = digest(
             sighting(source, experiment.unit),

@@ -129,8 +129,7 @@ def _indexes(of: Direct) -> exp.Query:
     count = len(of.wanted.days)
     before = max((reach(statistic) for statistic in of.statistics), default=0)
     rows = [[index] for index in range(-before, count)]
-    listed = templates.values_table("v", ["day_index"], rows)
-    return exp.select(exp.column("day_index", "v")).from_(listed)
+    return templates.listed("v", ["day_index"], rows)
 
 
 def reach(statistic: Statistic) -> int:

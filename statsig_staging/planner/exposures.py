@@ -387,14 +387,12 @@ def groups(experiment: Experiment, database: str) -> exp.Query:
     if experiment.groups is None:
         counts = tables.node(database, tables.exposure_counts(experiment.id))
         return templates.bind("groups_seen", tables={"exposure_counts": counts})
-    listed = templates.values_table("g", ["group_id"], [[group] for group in experiment.groups])
-    return exp.select(exp.column("group_id", "g")).from_(listed)
+    return templates.listed("g", ["group_id"], [[group] for group in experiment.groups])
 
 
 def listed_days(days: Iterable[date]) -> exp.Query:
     """Return ``days`` as rows."""
-    listed = templates.values_table("d", ["ds"], [[day] for day in days])
-    return exp.select(exp.column("ds", "d")).from_(listed)
+    return templates.listed("d", ["ds"], [[day] for day in days])
 
 
 def summary_step(

@@ -44,7 +44,7 @@ def feeds(request: LoadRequest) -> tuple[UnitDays, ...]:
     units = tables.first_exposures(request.experiment.id, request.assignment_source)
     found = []
     for source in request.metric_sources:
-        every = terms.aggregates_of(request.statistics, source.name)
+        every = request.aggregates_of(source)
         feed = UnitDays(
             scan=request.scan(source),
             source=source,

@@ -63,12 +63,11 @@ def step_days(funnel: Funnel, wanted: Results) -> exp.Query:
         exp.If(this=exp.Literal.number(number), true=exp.column(f"ds_{number}", "r"))
         for number in numbers
     ]
-    listed = templates.values_table("k", ["step"], [[number] for number in numbers])
     query = templates.bind(
         "funnel_days",
         tables={
             "funnel": _walked(funnel, wanted),
-            "step_keys": exp.select(exp.column("step", "k")).from_(listed),
+            "step_keys": templates.listed("k", ["step"], [[number] for number in numbers]),
         },
         values={
             "ds": exp.Case(this=exp.column("step", "k"), ifs=days),

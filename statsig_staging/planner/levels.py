@@ -16,10 +16,11 @@ from statsig_staging.errors import WarehouseError
 from statsig_staging.levels import Leveled, column_of
 from statsig_staging.names import digest
 from statsig_staging.planner import tables
+from statsig_staging.planner.aggregation import at_most
 from statsig_staging.planner.dimensions import StandIn
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import date
 
     from statsig_staging.aggregates import Aggregate
@@ -100,7 +101,7 @@ def unit_days(
         since: The first day that is wanted; None for every day.
     """
     stored = {slot.by_level.column: slot.by_level for slot in slots}
-    conditions: list[exp.Expr] = [_of(stored, "v")]
+    conditions: list[exp.Expr] = [tables.of_aggregates(stored, "v")]
     if since is not None:
         day = exp.column("ds", "v")
         conditions.append(exp.GTE(this=day, expression=templates.literal(since)))
@@ -123,11 +124,7 @@ def _at_place(slot: Leveled) -> exp.Expr:
     here = exp.EQ(this=exp.column("aggregate", "v"), expression=own)
     number = exp.Case(ifs=[exp.If(this=here, true=exp.column("number", "v"))])
     total = _TOGETHER[together(slot.by_level.kind)](this=number)
-    if slot.of.cap is None:
-        return total
-    cap = exp.cast(exp.Literal.number(repr(slot.of.cap)), "double")
-    above = exp.GT(this=total, expression=cap)
-    return exp.Case(ifs=[exp.If(this=above, true=cap.copy())], default=total.copy())
+    return total if slot.of.cap is None else at_most(total, slot.of.cap)
 
 
 _TOGETHER = {"sum": exp.Sum, "min": exp.Min, "max": exp.Max}
@@ -164,16 +161,14 @@ def named(statistics: exp.Query, of: Iterable[Statistic], wanted: Results) -> ex
     found = {(each.metric, levels): None for each in of if (levels := levels_of(each)) is not None}
     units = wanted.node(tables.first_exposures(wanted.experiment.id, wanted.source))
     names = [[digest(levels.key), metric, levels.dimension] for metric, levels in found]
-    columns = ("levels", "metric", "dimension")
-    listed = templates.values_table("k", columns, names)
     every = dict.fromkeys(levels for _, levels in found)
     query = templates.bind(
         "results_by_place",
         tables={
             "first_exposures": units,
             "exposures_summary": wanted.node(tables.exposures_summary(wanted.experiment.id)),
-            "places_of_levels": _together([_places(levels, wanted) for levels in every]),
-            "level_keys": exp.select(*(exp.column(name, "k") for name in columns)).from_(listed),
+            "places_of_levels": templates.together([_places(levels, wanted) for levels in every]),
+            "level_keys": templates.listed("k", ("levels", "metric", "dimension"), names),
             "statistics": statistics,
         },
         values={"no_level": _NO_LEVEL, "other": _OTHER},
@@ -190,11 +185,14 @@ def _places(levels: Levels, wanted: Results) -> exp.Query:
         rows = exp.select("v.unit_id", "v.value").from_(
             templates.aliased(_table(source, own.values(), wanted), "v")
         )
-        of_sources.append(rows.where(_of(own, "v")))
+        of_sources.append(rows.where(tables.of_aggregates(own, "v")))
     units = tables.first_exposures(wanted.experiment.id, wanted.source)
     ranked = templates.bind(
         "level_places",
-        tables={"level_values": _together(of_sources), "first_exposures": wanted.node(units)},
+        tables={
+            "level_values": templates.together(of_sources),
+            "first_exposures": wanted.node(units),
+        },
         values={
             "levels": digest(levels.key),
             "crossovers_leave": wanted.experiment.crossover == "exclude",
@@ -208,17 +206,5 @@ def _places(levels: Levels, wanted: Results) -> exp.Query:
     return exp.select("q.levels", "q.value", "q.place").from_(ranked.subquery("q"))
 
 
-def _together(queries: Sequence[exp.Query]) -> exp.Query:
-    union = queries[0]
-    for query in queries[1:]:
-        union = exp.union(union, query, distinct=False, copy=False)
-    return union
-
-
 def _table(source: str, stored: Iterable[Aggregate], wanted: Results) -> exp.Table:
     return wanted.node(tables.values(ValueKind.LEVEL, wanted.experiment.id, source, stored))
-
-
-def _of(columns: Collection[str], alias: str) -> exp.Expr:
-    names = [templates.literal(name) for name in sorted(columns)]
-    return exp.In(this=exp.column("aggregate", alias), expressions=names)

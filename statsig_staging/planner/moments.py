@@ -197,9 +197,7 @@ def keys(rollups: Iterable[str], statistics: Sequence[Statistic]) -> exp.Query:
         for rollup in rollups
         for index, statistic in enumerate(statistics)
     ]
-    columns = ("rollup", "metric", "number")
-    listed = templates.values_table("k", columns, rows)
-    return exp.select(*(exp.column(name, "k") for name in columns)).from_(listed)
+    return templates.listed("k", ("rollup", "metric", "number"), rows)
 
 
 def unit_days(
@@ -239,9 +237,7 @@ def unit_days(
             selects.append(query.from_(part.subquery("u", copy=False), copy=False))
     counted = [] if distinct is None else distinct.counted(aggregates, since)
     selects += counted
-    union: exp.Query = selects[0]
-    for select in selects[1:]:
-        union = exp.union(union, select, distinct=False, copy=False)
+    union = templates.together(selects)
     keys = ("unit_id", "ds") if gone_after is None else ("unit_id", "ds", "gone_ds")
     shorts = [short for short, _ in aggregates.values()]
     return union if len(relations) + len(counted) == 1 else _summed(union, keys, shorts)

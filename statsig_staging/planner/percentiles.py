@@ -69,9 +69,7 @@ def _keys(chosen: Sequence[Statistic]) -> exp.Query:
         ]
         for number, each in enumerate(chosen)
     ]
-    columns = ("number", "aggregate", "share")
-    listed = templates.values_table("k", columns, rows)
-    return exp.select(*(exp.column(name, "k") for name in columns)).from_(listed)
+    return templates.listed("k", ("number", "aggregate", "share"), rows)
 
 
 def _standing(of: Direct) -> exp.Query:

@@ -98,9 +98,13 @@ class LoadRequest:
         day = self.watermark - (1 + max(lookbacks, default=0)) * DAY
         return day if day >= self.experiment.start else None
 
+    def aggregates_of(self, source: AssignmentSource | MetricSource) -> tuple[Aggregate, ...]:
+        """Return what a source must deliver; an assignment source nothing."""
+        return self._aggregates.get(source.name, ())
+
     def reach(self, source: AssignmentSource | MetricSource) -> int:
         """Return how many days before a unit's first exposure a source's rows are wanted."""
-        return terms.reach(self._aggregates.get(source.name, ()))
+        return terms.reach(self.aggregates_of(source))
 
     def first_day(self, source: AssignmentSource | MetricSource) -> date:
         """Return the first day of a source that some unit's rows can count on."""
@@ -118,7 +122,7 @@ class LoadRequest:
         if source.name == self.assignment_source.name:
             last = self.experiment.end if self.experiment.mature_after_end else None
         else:
-            last = durations.until(self._aggregates[source.name])
+            last = durations.until(self.aggregates_of(source))
         return self.through if last is None else min(last, self.through)
 
     def scan(self, source: AssignmentSource | MetricSource) -> Scan:
@@ -150,7 +154,7 @@ def check_sources(request: LoadRequest) -> None:
     for metric_source in request.metric_sources:
         scan = request.scan(metric_source)
         scan.check()
-        needed = terms.aggregates_of(request.statistics, metric_source.name)
+        needed = request.aggregates_of(metric_source)
         if scan.is_dated and any(each.span and each.span.is_minutes for each in needed):
             raise WarehouseError(
                 f"source {metric_source.name!r}: its rows have a date and no time of day; a window of "

@@ -164,16 +164,15 @@ def _grouped(wanted: Results, most: int) -> Iterator[tuple[exp.Query, Sequence[S
     rollups = wanted.experiment.rollups
     together = [rollup for rollup in carried.ROLLUPS if rollup in rollups]
     moving = [each for each in wanted.statistics if carried.is_carried(each)]
+    others = [each for each in wanted.statistics if not carried.is_carried(each)]
     if together:
         for group in _groups(moving, most):
             yield carried.statistics(wanted, group, together), group
     costly = _latest_only(wanted)
+    limited = {each.key for each in costly}
     latest = replace(wanted, only_latest=True)
     for rollup in rollups:
-        own = wanted.statistics
-        if rollup in together:
-            own = [each for each in own if not carried.is_carried(each)]
-        limited = {each.key for each in costly}
+        own = others if rollup in together else wanted.statistics
         of_every_day = [each for each in own if each.key not in limited]
         for group in _groups(of_every_day, most):
             yield _directly(wanted, group, rollup), group

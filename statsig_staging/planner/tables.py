@@ -159,6 +159,12 @@ def values(
     )
 
 
+def of_aggregates(columns: Iterable[str], alias: str) -> exp.Expr:
+    """Return the condition that a row of values is of one of some aggregates."""
+    found = [templates.literal(column) for column in sorted(columns)]
+    return exp.In(this=exp.column("aggregate", alias), expressions=found) if found else exp.false()
+
+
 def metric_rows(experiment_id: str, source: MetricSource, aggregates: Iterable[Aggregate]) -> Table:
     """Return the table of a metric source's rows that are kept for units whose exposure arrives late."""
     found = list(aggregates)

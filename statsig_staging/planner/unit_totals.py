@@ -87,10 +87,7 @@ class UnitTotals:
 
     def step(self, through: date, *, needs: tuple[str, ...], full: bool) -> Step:
         """Return the step that sums every day up to ``through``."""
-        days, *totals = self.parts(through=through)
-        relation: exp.Query = days
-        for part in totals:
-            relation = exp.union(relation, part, distinct=False, copy=False)
+        relation = templates.together(self.parts(through=through))
         select = templates.bind(
             "unit_totals", tables={"unit_days": relation}, values={"through": through}
         )

@@ -81,13 +81,12 @@ class UnitDayValues:
         if self.kind is ValueKind.LEVEL:
             return self._levels(days, units)
         keys = [[number, each.column] for number, each in enumerate(self.aggregates)]
-        listed = templates.values_table("k", ["number", "aggregate"], keys)
         return templates.bind(
             "unit_day_values",
             tables={
                 "metric_rows": self.feed.found(days),
                 "first_exposures": units,
-                "aggregate_keys": exp.select("k.number", "k.aggregate").from_(listed),
+                "aggregate_keys": templates.listed("k", ("number", "aggregate"), keys),
             },
             values={
                 "exposed": self.feed.exposed(days),
@@ -101,8 +100,6 @@ class UnitDayValues:
             [number, each.column, levels.together(each.kind)]
             for number, each in enumerate(self.aggregates)
         ]
-        columns = ("number", "aggregate", "together")
-        listed = templates.values_table("k", columns, keys)
         texts = self.feed.texts()
         of_levels = [exp.column(texts[each.level or ""], "e") for each in self.aggregates]
         return templates.bind(
@@ -110,7 +107,7 @@ class UnitDayValues:
             tables={
                 "metric_rows": self.feed.found(days),
                 "first_exposures": units,
-                "aggregate_keys": exp.select(*(f"k.{name}" for name in columns)).from_(listed),
+                "aggregate_keys": templates.listed("k", ("number", "aggregate", "together"), keys),
             },
             values={
                 "exposed": self.feed.exposed(days),
@@ -206,7 +203,7 @@ class UnitDayValues:
 
     def _staged(self, days: Days, columns: Iterable[str], published: int) -> exp.Query:
         table = tables.node(self.feed.database, self.target, published)
-        values = {"on_days": on_days("m", days), "kept": of_aggregates(columns, "m")}
+        values = {"on_days": on_days("m", days), "kept": tables.of_aggregates(columns, "m")}
         query = templates.bind("values_staged", tables={"unit_day_values": table}, values=values)
         return query.select(exp.column(self.measure, "m"), copy=False)
 
@@ -248,9 +245,3 @@ class UnitDayValues:
             tables={"unit_day_values": self.select(days, exposed), "staged_values": staged},
         )
         return query.select(exp.column(self.measure, "n"), copy=False)
-
-
-def of_aggregates(columns: Iterable[str], alias: str) -> exp.Expr:
-    """Return the condition that a row of values is of one of some aggregates."""
-    found = [templates.literal(column) for column in sorted(columns)]
-    return exp.In(this=exp.column("aggregate", alias), expressions=found) if found else exp.false()
