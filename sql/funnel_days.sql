@@ -1,5 +1,5 @@
--- One row per unit and day on which it reached steps of a funnel.
--- version: 2
+-- One row per unit and day on which it, or a session of it, reached steps of a funnel.
+-- version: 3
 WITH reached AS (
   SELECT
     r.unit_id,

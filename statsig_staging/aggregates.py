@@ -162,7 +162,7 @@ class Aggregate:
         cap: What the day's number is at most; None for no limit.
         until: The last day whose rows count; None for all.
         level: By which expression the rows of a day are told apart, so that there is a number for each of
-            its values; None for one number of all of them.
+            its values, and moments of each session; None where they are not.
         column: Its column in ``unit_day_metrics``, or what stands in the column ``aggregate`` of a table
             of values. The name carries a hash of the definition, so a changed definition is another
             column and equal definitions share one.
@@ -191,7 +191,7 @@ class Aggregate:
     @property
     def values(self) -> ValueKind | None:
         """Which table holds its values one by one; None for what a unit-day stores."""
-        return self.kind.values if self.level is None else ValueKind.LEVEL
+        return self.kind.values or (None if self.level is None else ValueKind.LEVEL)
 
     @property
     def is_by_value(self) -> bool:
@@ -236,12 +236,13 @@ class Aggregate:
             AggregateKind.MOMENTS: "moments of rows",
         }[self.kind]
         where = "" if self.filter is None else f" where {self.filter}"
+        apart = "" if self.level is None else f" by {self.level}"
         after = "" if self.rows.after is None else f", {self.rows.after} at or after the exposure"
         before = "" if self.rows.before is None else f", {self.rows.before} before the exposure"
         when = "" if self.span is None else f", {self.span} since exposure"
         last = "" if self.until is None else f", through {self.until}"
         limit = "" if self.cap is None else f", at most {self.cap:g}"
-        return f"{what}{where}{after}{before}{when}{last}{limit}"
+        return f"{what}{where}{apart}{after}{before}{when}{last}{limit}"
 
 
 def aggregate(

@@ -139,7 +139,7 @@ class Funnel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reached:
-    """Whether a unit reached a step of a funnel on a day.
+    """Whether a unit reached a step of a funnel on a day; in how many of its sessions where they are told apart.
 
     Attributes:
         of: The funnel.
@@ -178,6 +178,8 @@ class Reached:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lasted:
     """How many seconds a unit took from the first step of a funnel to the last, on the day it reached that.
+
+    Those of several sessions add up.
 
     Attributes:
         of: The funnel.
@@ -233,7 +235,13 @@ def funnel_of(metric: FunnelMetric, project: Project) -> Funnel:
     kind = AggregateKind.MOMENTS
     steps = (
         FunnelStep(
-            aggregate(project.metric_source(step.source), kind, rows_of(step), None),
+            aggregate(
+                project.metric_source(step.source),
+                kind,
+                rows_of(step),
+                None,
+                level=step.session or metric.session,
+            ),
             _limit(step.window),
         )
         for step in metric.steps

@@ -268,14 +268,13 @@ class _Reading:
             )
             return
         known = config.fields_of(kind, {}) - {_own_key(kind)}
-        later = config.LATER_OPTIONS if kind == "metrics" else ()
         self._defaults[kind] = {}
         for key, value in defaults.items():
             place: Location = ("defaults", kind, str(key))
             if key in known:
                 self._defaults[kind][key] = self._filled(value, place)
             else:
-                self.problems.append(Problem(place, config.unknown_key(key, known, later)))
+                self.problems.append(Problem(place, config.unknown_key(key, known)))
 
     def _wrong(self, place: str, message: str) -> None:
         self.origins[(place,)] = place

@@ -5,7 +5,7 @@ reaches a threshold nor whether it is zero. Shares of percentiles whose metric c
 exact in binary for the same reason.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Literal, get_args
@@ -16,6 +16,7 @@ from tests.oracle import (
     Aggregate,
     AggregateKind,
     Experiment,
+    Fields,
     Funnel,
     OracleMetric,
     Retention,
@@ -469,6 +470,20 @@ def end_of(window: Window) -> Config:
     return {"end": window.end, "unit": window.unit}
 
 
+SESSIONS: tuple[tuple[str, Callable[[Fields], str | None]], ...] = (
+    ("qty", lambda fields: None if fields["qty"] is None else str(fields["qty"])),
+    ("flag", lambda fields: None if fields["flag"] is None else str(fields["flag"]).lower()),
+    ("event_name", lambda fields: fields["event_name"]),
+)
+"""Columns of rows that may name a session, and its name as text."""
+
+
+@st.composite
+def sessions(draw: st.DrawFn) -> tuple[str | None, Callable[[Fields], str | None] | None]:
+    """Draw the column that names sessions, half of the time none."""
+    return draw(st.sampled_from((*SESSIONS, *[(None, None)] * 3)))
+
+
 @st.composite
 def funnels(draw: st.DrawFn, sources: Sources, config: Config, common: Config) -> Drawn:
     """Draw a funnel; its steps read rows with a time of day, or days, but never both."""
@@ -477,6 +492,7 @@ def funnels(draw: st.DrawFn, sources: Sources, config: Config, common: Config) -
     names = draw(st.sampled_from([pool for pool in (timed, dated) if pool]))
     minutes = names is timed
     exposure_first = minutes and draw(st.booleans())
+    told, session = (None, None) if exposure_first else draw(sessions())
     step_configs: list[Config] = []
     steps: list[Step] = []
     for _ in range(draw(st.integers(1 if exposure_first else 2, 3))):
@@ -486,7 +502,7 @@ def funnels(draw: st.DrawFn, sources: Sources, config: Config, common: Config) -
         sides, chosen = draw(sides_of_exposure())
         step_config: Config = {"source": source, "filter": where.sql} | sides
         step_configs.append(step_config | ({"window": end_of(window)} if window else {}))
-        steps.append(Step(source=source, where=where, window=window, **chosen))
+        steps.append(Step(source=source, where=where, window=window, session=session, **chosen))
     strict = draw(st.booleans())
     allowance_ms = draw(st.sampled_from((0, 0, 1)))
     within = draw(step_windows(minutes))
@@ -494,6 +510,7 @@ def funnels(draw: st.DrawFn, sources: Sources, config: Config, common: Config) -
     config |= {} if strict else {"strict": False}
     config |= {"allowance_ms": allowance_ms} if allowance_ms else {}
     config |= {"within": end_of(within)} if within else {}
+    config |= {"session": told} if told else {}
     config |= {"exposure_as_first_step": True} if exposure_first else {}
     timed_whole = draw(st.booleans())
     config |= {"time_to_convert": True} if timed_whole else {}

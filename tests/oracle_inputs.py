@@ -143,11 +143,12 @@ class Retention:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """A step of a funnel, and how long after the step before it may follow."""
+    """A step of a funnel, how long after the step before it may follow, and which session its rows are of."""
 
     source: str
     where: Callable[[Fields], bool | None] = always
     window: Window | None = None
+    session: Callable[[Fields], str | None] | None = None
     after_exposure: Callable[[Fields], Any] | None = None
     before_exposure: Callable[[Fields], Any] | None = None
 
@@ -157,7 +158,8 @@ class Funnel:
     """Steps that follow one another.
 
     With ``exposure_as_first_step`` the exposure is a step before those that are listed. With
-    ``time_to_convert`` the whole is about the seconds from the first step to the last.
+    ``time_to_convert`` the whole is about the seconds from the first step to the last. Where steps have
+    sessions, the funnel is of each session on its own.
     """
 
     steps: tuple[Step, ...]

@@ -324,10 +324,41 @@ def retention(
     return whole(completed), whole(windows)
 
 
+def sessions_of(
+    funnel: Funnel, unit: ExposedUnit, events: Mapping[str, EventsOfUnits]
+) -> list[Funnel]:
+    """Return the funnel of each session of the unit: of its rows alone; of all rows where no step has any.
+
+    A row whose session is not known is of none.
+    """
+    if all(step.session is None for step in funnel.steps):
+        return [funnel]
+    names = {
+        step.session(row.fields)
+        for step in funnel.steps
+        if step.session is not None
+        for row in rows_of_step(step, unit, events)
+    }
+    return [
+        replace(funnel, steps=tuple(in_session(step, name) for step in funnel.steps))
+        for name in sorted(name for name in names if name is not None)
+    ]
+
+
+def in_session(step: Step, name: str) -> Step:
+    """Return a step that only rows of one session are."""
+    session, where = step.session, step.where
+
+    def both(fields: Fields) -> bool:
+        return session is not None and session(fields) == name and where(fields) is True
+
+    return replace(step, where=both)
+
+
 def times_of_steps(
     funnel: Funnel, unit: ExposedUnit, events: Mapping[str, EventsOfUnits]
 ) -> list[datetime]:
-    """Return when the unit reached each step, as far as it came.
+    """Return when the unit reached each step, as far as it came, in one session.
 
     t1 is the earliest row of step 1, or the exposure. t_i is the earliest row of step i that comes
     after t_(i-1), or where not strict no earlier than it, less the allowance; and that comes

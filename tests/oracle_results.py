@@ -12,7 +12,7 @@ from tests import oracle_metrics as metrics
 from tests.oracle_cells import Double, Row
 from tests.oracle_inputs import Aggregate, Experiment, Funnel, OracleMetric, Rollup, Winsorize
 from tests.oracle_levels import AllLevels, at_level
-from tests.oracle_metrics import NOTHING, ONE, whole
+from tests.oracle_metrics import NOTHING, whole
 from tests.oracle_statistics import (
     Side,
     covariate_statistics,
@@ -326,28 +326,33 @@ def baked_events(view: View) -> dict[str, dict[str, list[KeptEvent]]]:
 
 
 def conversions(view: View, funnel: Funnel) -> Numbers:
-    """x is the time that it took to reach the last step, y is 1 if that is reached on a day of the frame."""
+    """x is the time that sessions took to reach the last step, y how many did so on a day of the frame."""
     events = baked_events(view)
     found = {}
     for unit in view.units:
-        day = metrics.days_of_steps(funnel, unit, events)[-1]
-        if day is None or not view.frame.holds(unit, day):
-            found[unit.unit] = UnitNumbers(x=NOTHING, y=NOTHING)
-        else:
-            seconds = metrics.seconds_to_convert(funnel, unit, events)
-            found[unit.unit] = UnitNumbers(x=seconds, y=ONE)
+        seconds = []
+        for session in metrics.sessions_of(funnel, unit, events):
+            day = metrics.days_of_steps(session, unit, events)[-1]
+            if day is not None and view.frame.holds(unit, day):
+                seconds.append(metrics.seconds_to_convert(session, unit, events))
+        total = Double(math.fsum(seconds), math.fsum(each.scale for each in seconds))
+        found[unit.unit] = UnitNumbers(x=total, y=whole(len(seconds)))
     return found
 
 
 def funnel_steps(view: View, funnel: Funnel, step: int, *, after: int | None) -> Numbers:
-    """x is 1 if a step is reached, y is 1 if ``after`` is; each on a day of the frame."""
+    """x is how many sessions reached a step, y how many ``after``; each on a day of the frame."""
     events = baked_events(view)
     found = {}
     for unit in view.units:
-        days = metrics.days_of_steps(funnel, unit, events)
-        reached = [
-            ONE if day is not None and view.frame.holds(unit, day) else NOTHING for day in days
+        sessions = [
+            metrics.days_of_steps(session, unit, events)
+            for session in metrics.sessions_of(funnel, unit, events)
         ]
+        reached = [
+            whole(sum(day is not None and view.frame.holds(unit, day) for day in days))
+            for days in zip(*sessions, strict=True)
+        ] or [NOTHING for _ in steps_of(funnel)]
         y = None if after is None else reached[after - 1]
         found[unit.unit] = UnitNumbers(x=reached[step - 1], y=y)
     return found

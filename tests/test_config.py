@@ -299,14 +299,6 @@ def test_an_unknown_metric_type_suggests_one() -> None:
     assert line.endswith("; did you mean 'count'?")
 
 
-@pytest.mark.parametrize("option", ["session"])
-def test_a_later_option_says_so(option: str) -> None:
-    """A documented option of a later release is not called unknown."""
-    found = problems(make_data(**{f"metrics__0__{option}": 1}))
-
-    assert found == [f"metrics[0].{option}: option {option!r} is not supported yet"]
-
-
 @pytest.mark.parametrize(
     ("context", "told"),
     [
@@ -369,14 +361,19 @@ STEPS: list[dict[str, Any]] = [{"source": "events"}, {"source": "events", "filte
         ({"steps": [STEPS[0], {"source": "evnts"}]}, ".steps[1].source: there is no metric source"),
         (
             {"steps": [STEPS[0] | {"session": "id"}, STEPS[1]]},
-            ".steps[0].session: option 'session' is not supported yet",
+            ": step 2 has no session, and others have: give it to the funnel",
         ),
+        (
+            {"steps": STEPS, "session": "id", "exposure_as_first_step": True},
+            ": session does not go with exposure_as_first_step, which is of none",
+        ),
+        ({"steps": STEPS, "session": "sum(id)"}, ".session: "),
         ({"steps": STEPS, "allowance_ms": -1}, ".allowance_ms: "),
         ({"steps": STEPS, "within": {"start": 1, "end": 2}}, ".within.start: unknown key"),
     ],
 )
 def test_a_funnel_has_steps_that_follow_one_another(funnel: dict[str, Any], problem: str) -> None:
-    """What no funnel can mean is refused, and what none does yet, by name."""
+    """What no funnel can mean is refused."""
     data = make_data()
     data["metrics"].append({"name": "funnel", "type": "funnel", **funnel})
     [line] = problems(data)

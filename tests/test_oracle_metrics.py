@@ -271,6 +271,24 @@ def test_a_funnel_and_its_steps() -> None:
     assert (second["total"], second["denominator_total"]) == (2.0, 1.0)
 
 
+def test_sessions_go_through_a_funnel_one_by_one() -> None:
+    """u has sessions 1 and 2, of which 1 goes through, and rows of none; a step of another session is no step."""
+    steps = tuple(
+        Step(source="events", where=is_named(name), session=lambda f: f["session"])
+        for name in ("a", "b")
+    )
+    rows = [("a", 2, 1), ("b", 3, 1), ("a", 3, 2), ("b", 4, 3), ("a", 4, None), ("b", 5, None)]
+    events = [
+        Event("u", on(day), {"name": name, "session": None if session is None else str(session)})
+        for name, day, session in rows
+    ]
+    table = Table(funnel(steps=steps), events)
+    assert table.fractions(2, 3, 5) == [(0.0, 1.0), (1.0, 2.0), (1.0, 2.0)]
+    assert table.fractions(3, 4, rollup="daily") == [(1.0, 1.0), (0.0, 0.0)]
+    lasting = Table(funnel(steps=steps, time_to_convert=True), events)
+    assert lasting.fractions(5) == [(86400.0, 1.0)]
+
+
 @pytest.mark.parametrize(
     ("options", "later", "reached"),
     [

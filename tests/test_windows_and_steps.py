@@ -231,10 +231,15 @@ def test_results_are_the_same_in_whatever_order_rows_arrive(tmp_path: Path) -> N
         oracle.assert_close(found, wanted(seen, done, through), table="results")
 
 
-def named(unit: str, number: int, hour: float, name: str) -> oracle.Event:
+def named(unit: str, number: int, hour: float, name: str, qty: int | None = 1) -> oracle.Event:
     """Return a row of the events on Athena."""
     row = plain.event(unit, number, hour, 1.0)
-    return replace(row, fields={**row.fields, "event_name": name})
+    return replace(row, fields={**row.fields, "event_name": name, "qty": qty})
+
+
+def quantity(fields: oracle.Fields) -> str | None:
+    """Return what stands for a session: the quantity, as text."""
+    return None if fields["qty"] is None else str(fields["qty"])
 
 
 def is_named(name: str) -> Callable[[oracle.Fields], bool | None]:
@@ -287,6 +292,27 @@ ON_ATHENA: tuple[tuple[dict[str, Any], oracle.OracleMetric], ...] = (
             ),
         ),
     ),
+    (
+        {
+            "name": "bought_in_session",
+            "type": "funnel",
+            "session": "qty",
+            "steps": [
+                {"source": "events", "filter": "event_name = 'visit'"},
+                {"source": "events", "filter": "event_name = 'purchase'"},
+            ],
+        },
+        oracle.OracleMetric(
+            name="bought_in_session",
+            type="funnel",
+            funnel=oracle.Funnel(
+                steps=(
+                    oracle.Step(source="events", where=is_named("visit"), session=quantity),
+                    oracle.Step(source="events", where=is_named("purchase"), session=quantity),
+                ),
+            ),
+        ),
+    ),
 )
 
 
@@ -302,6 +328,8 @@ def test_windows_and_steps_on_athena(aws: Aws, tmp_path: Path) -> None:
     world.add("exposures", [plain.exposure(unit, "control", 0, 1) for unit in "ab"])
     world.add("events", [named("a", 0, 2, "visit"), named("a", 2, 1, "purchase")])
     world.add("events", [named("b", 1, 2, "visit"), named("b", 3, 2, "purchase")])
+    world.add("events", [named("b", 1, 3, "visit", 2), named("b", 1, 4, "purchase", 2)])
+    world.add("events", [named("b", 1, 5, "visit", None), named("b", 2, 4, "purchase", 3)])
     for through in (plain.day(2), plain.day(3)):
         with plain.connect(world) as engine:
             engine.run("123", through=through)
@@ -309,3 +337,4 @@ def test_windows_and_steps_on_athena(aws: Aws, tmp_path: Path) -> None:
         oracle.assert_close(found, world.expected(through).results, table="results")
         world.add("exposures", [plain.exposure("late", "test", 0, 5)])
         world.add("events", [named("late", 0, 5, "visit"), named("late", 2, 2, "purchase")])
+        world.add("events", [named("b", 1, 6, "visit", 3), named("late", 1, 2, "visit", 2)])

@@ -14,7 +14,6 @@ from statsig_staging.config.connections import (
 from statsig_staging.config.experiments import Experiment
 from statsig_staging.config.kinds import KINDS, LATER_KINDS, fields_of
 from statsig_staging.config.metrics import (
-    LATER_OPTIONS,
     Component,
     CompositeMetric,
     CountComponent,
@@ -49,7 +48,6 @@ from statsig_staging.config.sources import AssignmentSource, MetricSource, Parti
 __all__ = [
     "KINDS",
     "LATER_KINDS",
-    "LATER_OPTIONS",
     "AssignmentSource",
     "AthenaConnection",
     "Component",

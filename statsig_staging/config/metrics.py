@@ -11,9 +11,6 @@ from statsig_staging.config.lists import Names
 from statsig_staging.config.problems import quote
 
 _M = TypeVar("_M", bound=Model)
-LATER_OPTIONS = frozenset(["metric_dimensions", "session"])
-"""Options that a metric may have one day."""
-
 _STEP = "step"
 UNLEVELED = frozenset(
     ["count_distinct", "first_value", "funnel", "latest_value", "percentile", "retention"]
@@ -415,17 +412,21 @@ class StepWindow(Model):
 
 
 class FunnelStep(Model):
-    """Rows of a source that are a step, and how long after the step before it they may come."""
+    """Rows of a source that are a step, and how long after the step before it they may come.
+
+    ``session`` stands in for that of the funnel, where a source calls it otherwise.
+    """
 
     source: Name
     filter: Scalar | None = None
     after_exposure: Scalar | None = None
     before_exposure: Scalar | None = None
     window: StepWindow | None = None
+    session: Scalar | None = None
 
 
 class FunnelMetric(_Metric):
-    """The share of units that went through steps in order."""
+    """The share of units that went through steps in order; with a ``session``, of their sessions."""
 
     type: Literal["funnel"]
     steps: Annotated[tuple[FunnelStep, ...], Field(min_length=1)]
@@ -434,6 +435,7 @@ class FunnelMetric(_Metric):
     within: StepWindow | None = None
     exposure_as_first_step: bool = False
     time_to_convert: bool = False
+    session: Scalar | None = None
 
     @model_validator(mode="after")
     def _has_steps(self) -> Self:
@@ -443,6 +445,18 @@ class FunnelMetric(_Metric):
             raise ValueError("a funnel has at least two steps; the exposure may be one")
         if self.steps[0].window is not None:
             raise ValueError("the first step has no window: no step comes before it")
+        return self
+
+    @model_validator(mode="after")
+    def _sessions_of_every_step(self) -> Self:
+        told = [(step.session or self.session) is not None for step in self.steps]
+        if not all(told) and any(told):
+            number = told.index(False) + 1
+            raise ValueError(
+                f"step {number} has no session, and others have: give it to the funnel"
+            )
+        if any(told) and self.exposure_as_first_step:
+            raise ValueError("session does not go with exposure_as_first_step, which is of none")
         return self
 
 

@@ -12,7 +12,6 @@ from statsig_staging.config.fields import Model
 from statsig_staging.config.kinds import KINDS, LATER_KINDS, models_of
 from statsig_staging.config.metrics import (
     COMPONENTS,
-    LATER_OPTIONS,
     METRICS,
     CompositeTerm,
     Cuped,
@@ -43,7 +42,6 @@ _NESTED: Final[dict[str, type[Model]]] = {
     "winsorize": Winsorize,
     "within": StepWindow,
 }
-_METRIC_MODELS = tuple(METRICS.values())
 
 
 def read_entries(
@@ -145,5 +143,4 @@ def _with_keys(problem: Problem, model: type[Model], value: Mapping[str, Any]) -
             known = COMPONENTS[value[str(step)]["type"]].model_fields
         elif step in _NESTED:
             known = _NESTED[str(step)].model_fields
-    later = LATER_OPTIONS if issubclass(model, _METRIC_MODELS) else ()
-    return unknown_key(problem.location[-1], known, later)
+    return unknown_key(problem.location[-1], known)

@@ -139,7 +139,8 @@ def _values(source: MetricSource, aggregates: Iterable[Aggregate]) -> dict[str, 
 
 
 def _version_of_values(kind: ValueKind) -> tuple[str, ...]:
-    template = "unit_day_levels" if kind is ValueKind.LEVEL else "unit_day_values"
+    templates_of = {ValueKind.LEVEL: "unit_day_levels", ValueKind.MOMENT: "unit_day_moments"}
+    template = templates_of.get(kind, "unit_day_values")
     return (f"version={templates.version(template)}",)
 
 

@@ -1,4 +1,4 @@
-"""Funnels: the day on which each unit reached each step, from the moments of its rows.
+"""Funnels: the day on which each unit, or each of its sessions, reached each step, from the moments of rows.
 
 Who reached a step is never undone by what comes later: the moments of the steps before it stand, and of
 its own rows the earliest counts. So a step is told on one day, and the days add up.
@@ -56,7 +56,8 @@ def _check_times(metric: str, funnel: Funnel, dated: Mapping[str, bool]) -> None
 def step_days(funnel: Funnel, wanted: Results) -> exp.Query:
     """Return one row per unit and day on which it reached steps.
 
-    Columns are ``step_1`` and so on, 1 or null, and ``seconds``, which it took to the last, on that one's day.
+    Columns are ``step_1`` and so on, in how many sessions it did or 1 where they are not told apart, and
+    ``seconds``, which it took to the last, on that one's day; null for none.
     """
     numbers = range(1, funnel.count + 1)
     days = [
@@ -77,14 +78,14 @@ def step_days(funnel: Funnel, wanted: Results) -> exp.Query:
     for number in numbers:
         own = exp.EQ(this=exp.column("step", "d"), expression=exp.Literal.number(number))
         one = exp.Case(ifs=[exp.If(this=own, true=exp.Literal.number(1))])
-        query.select(exp.alias_(exp.Max(this=one), f"step_{number}"), copy=False)
+        query.select(exp.alias_(exp.Sum(this=one), f"step_{number}"), copy=False)
     last = exp.EQ(this=exp.column("step", "d"), expression=exp.Literal.number(funnel.count))
     seconds = exp.Case(ifs=[exp.If(this=last, true=exp.column("seconds", "d"))])
-    return query.select(exp.alias_(exp.Max(this=seconds), "seconds"), copy=False)
+    return query.select(exp.alias_(exp.Sum(this=seconds), "seconds"), copy=False)
 
 
 def _walked(funnel: Funnel, wanted: Results) -> exp.Query:
-    """Return one row per unit that entered: the day on which it reached each step, null where it did not."""
+    """Return one row per unit and session that entered: the day on which it reached each step, null where it did not."""
     first, *rest = funnel.steps
     if funnel.from_exposure:
         units = wanted.node(tables.first_exposures(wanted.experiment.id, wanted.source))

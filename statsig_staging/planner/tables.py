@@ -134,6 +134,11 @@ _VALUES = {
     ValueKind.LEVEL: Column("value", _STRING, "Level of a metric dimension; empty for none"),
 }
 
+_MORE_KEYS = {
+    ValueKind.MOMENT: (
+        Column("session", _STRING, "The session; empty where sessions are not told apart"),
+    ),
+}
 _MEASURES = {
     ValueKind.LEVEL: Column("number", _DOUBLE, "What rows of that day with this level come to"),
 }
@@ -153,6 +158,7 @@ def values(
             _DS,
             Column("aggregate", _STRING, "What the value is of: the hash of a definition"),
             _VALUES[kind],
+            *_MORE_KEYS.get(kind, ()),
             _MEASURES.get(kind, _OCCURRENCES),
         ),
         aggregates=tuple(sorted(each.column for each in aggregates)),

@@ -7,7 +7,7 @@ of steps do not follow from such numbers, so the values themselves are stored, w
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from sqlglot import exp
 
@@ -19,7 +19,7 @@ from statsig_staging.planner import levels, tables
 from statsig_staging.planner.exposures import on_days
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
     from datetime import date
 
     from statsig_staging.aggregates import Aggregate
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from statsig_staging.planner.scans import Days
     from statsig_staging.planner.unit_days import UnitDays
 
-KEYS = ("unit_id", "ds", "aggregate", "value")
-"""What names a row of a table of values."""
+_KEYS = ("unit_id", "ds", "aggregate", "value")
+"""What names a row of any table of values; moments have a session besides."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +62,16 @@ class UnitDayValues:
         )
 
     @property
+    def keys(self) -> tuple[str, ...]:
+        """The columns that name a row: all but what rows with a value come to."""
+        return tuple(column.name for column in self.target.columns[:-1])
+
+    @property
+    def more_keys(self) -> tuple[str, ...]:
+        """Those of them that not every table of values has."""
+        return self.keys[len(_KEYS) :]
+
+    @property
     def measure(self) -> str:
         """The column of what rows with a value come to."""
         return self.target.columns[-1].name
@@ -78,44 +88,43 @@ class UnitDayValues:
 
     def select(self, days: Days, units: exp.Expr) -> exp.Query:
         """Return the values of ``days`` for the given first exposures."""
-        if self.kind is ValueKind.LEVEL:
-            return self._levels(days, units)
-        keys = [[number, each.column] for number, each in enumerate(self.aggregates)]
-        return templates.bind(
-            "unit_day_values",
-            tables={
-                "metric_rows": self.feed.found(days),
-                "first_exposures": units,
-                "aggregate_keys": templates.listed("k", ("number", "aggregate"), keys),
-            },
-            values={
-                "exposed": self.feed.exposed(days),
-                "value": self._chosen([self._value(each) for each in self.aggregates]),
-                "present": self._chosen([self._present(each) for each in self.aggregates]),
-            },
-        )
+        of_row = self._of_row
+        inputs = {
+            "metric_rows": self.feed.found(days),
+            "first_exposures": units,
+            "aggregate_keys": self._aggregate_keys(),
+        }
+        values = {"exposed": self.feed.exposed(days), "present": of_row(self._present)}
+        match self.kind:
+            case ValueKind.DISTINCT | ValueKind.PERCENTILE:
+                values |= {"value": of_row(self._value)}
+                return templates.bind("unit_day_values", tables=inputs, values=values)
+            case ValueKind.MOMENT:
+                values |= {"session": of_row(self._apart)}
+                return templates.bind("unit_day_moments", tables=inputs, values=values)
+            case ValueKind.LEVEL:
+                values |= {"level": of_row(self._apart), "number": of_row(self._number)}
+                return templates.bind("unit_day_levels", tables=inputs, values=values)
+            case _:
+                assert_never(self.kind)
 
-    def _levels(self, days: Days, units: exp.Expr) -> exp.Query:
-        keys = [
-            [number, each.column, levels.together(each.kind)]
-            for number, each in enumerate(self.aggregates)
+    def _aggregate_keys(self) -> exp.Query:
+        """Return the aggregates with their numbers, and with how the numbers of one level become one."""
+        columns = ("number", "aggregate")
+        keys = [[number, each.column] for number, each in enumerate(self.aggregates)]
+        if self.kind is not ValueKind.LEVEL:
+            return templates.listed("k", columns, keys)
+        folded = [
+            [*key, levels.together(each.kind)]
+            for key, each in zip(keys, self.aggregates, strict=True)
         ]
-        texts = self.feed.texts()
-        of_levels = [exp.column(texts[each.level or ""], "e") for each in self.aggregates]
-        return templates.bind(
-            "unit_day_levels",
-            tables={
-                "metric_rows": self.feed.found(days),
-                "first_exposures": units,
-                "aggregate_keys": templates.listed("k", ("number", "aggregate", "together"), keys),
-            },
-            values={
-                "exposed": self.feed.exposed(days),
-                "level": self._chosen(of_levels),
-                "number": self._chosen([self._number(each) for each in self.aggregates]),
-                "present": self._chosen([self._present(each) for each in self.aggregates]),
-            },
-        )
+        return templates.listed("k", (*columns, "together"), folded)
+
+    def _apart(self, aggregate: Aggregate) -> exp.Expr:
+        """Return what tells the rows of an aggregate apart; empty where nothing does."""
+        if aggregate.level is None:
+            return exp.Literal.string("")
+        return exp.column(self.feed.texts()[aggregate.level], "e")
 
     def _number(self, aggregate: Aggregate) -> exp.Expr:
         """Return what a row brings to an aggregate: its value, or 1 where rows are counted."""
@@ -123,26 +132,26 @@ class UnitDayValues:
             return self._value(aggregate)
         return exp.cast(exp.Literal.number(1), "double")
 
-    def _chosen(self, each: Sequence[exp.Expr]) -> exp.Expr:
-        """Return that of the aggregate whose number stands in the row."""
+    def _of_row(self, of: Callable[[Aggregate], exp.Expr]) -> exp.Expr:
+        """Return what something is of the aggregate whose number stands in the row."""
         ifs = [
-            exp.If(this=exp.Literal.number(number), true=value) for number, value in enumerate(each)
+            exp.If(this=exp.Literal.number(number), true=of(each))
+            for number, each in enumerate(self.aggregates)
         ]
         return exp.Case(this=exp.column("number", "k"), ifs=ifs)
 
     def _value(self, aggregate: Aggregate) -> exp.Expr:
-        if aggregate.value is None:
-            return exp.column("occurred_at", "e")
         is_text = aggregate.kind is AggregateKind.DISTINCT
         held = self.feed.texts() if is_text else self.feed.values()
-        return exp.column(held[aggregate.value], "e")
+        return exp.column(held[aggregate.value or ""], "e")
 
     def _present(self, aggregate: Aggregate) -> exp.Expr:
         """Return the condition that a row has a value of an aggregate that counts."""
         conditions = [self.feed.counts(aggregate), self.feed.passes(aggregate)]
-        if aggregate.value is not None or self.kind is not ValueKind.LEVEL:
-            there = exp.Is(this=self._value(aggregate), expression=exp.Null()).not_()
-            conditions.append(there)
+        needed = [self._value(aggregate)] if aggregate.value is not None else []
+        if self.kind is ValueKind.MOMENT and aggregate.level is not None:
+            needed.append(self._apart(aggregate))
+        conditions += [exp.Is(this=each, expression=exp.Null()).not_() for each in needed]
         found = [each for each in conditions if each is not None]
         return exp.and_(*found) if found else exp.true()
 
@@ -205,7 +214,8 @@ class UnitDayValues:
         table = tables.node(self.feed.database, self.target, published)
         values = {"on_days": on_days("m", days), "kept": tables.of_aggregates(columns, "m")}
         query = templates.bind("values_staged", tables={"unit_day_values": table}, values=values)
-        return query.select(exp.column(self.measure, "m"), copy=False)
+        more = (*self.more_keys, self.measure)
+        return query.select(*(exp.column(name, "m") for name in more), copy=False)
 
     def late_step(self, days: Sequence[date], published: int) -> Step:
         """Return the step that restates other days of units whose first exposure moved.
@@ -220,7 +230,7 @@ class UnitDayValues:
             name=f"late_{self.name}",
             reason=f"values of units whose first exposure is new on an old day, gone or moved; "
             f"at most {in_words(days)}",
-            action=Merge(target=self.target, keys=KEYS, deleted="is_deleted", batches=batches),
+            action=Merge(target=self.target, keys=self.keys, deleted="is_deleted", batches=batches),
             days=tuple(days),
             needs=("first_exposures", self.name, f"late_metric_rows_{self.source}"),
             guard=self.feed.earliest(published),
@@ -240,8 +250,20 @@ class UnitDayValues:
             tables={"unit_day_values": tables.node(database, self.target), "late_units": late},
             values={"on_days": on_days("m", days)},
         )
+        staged.select(*(exp.column(name, "m") for name in self.more_keys), copy=False)
         query = templates.bind(
             "unit_day_values_changes",
             tables={"unit_day_values": self.select(days, exposed), "staged_values": staged},
         )
+        for name in self.more_keys:
+            _match(query, name)
         return query.select(exp.column(self.measure, "n"), copy=False)
+
+
+def _match(changes: exp.Select, key: str) -> None:
+    """Let rows be the same only where one column more is, and select it."""
+    new, old = exp.column(key, "n"), exp.column(key, "o")
+    [join] = changes.args["joins"]
+    join.set("on", exp.and_(join.args["on"], exp.EQ(this=old, expression=new)))
+    there = exp.Coalesce(this=new.copy(), expressions=[old.copy()])
+    changes.select(exp.alias_(there, key), copy=False)
