@@ -138,6 +138,13 @@ def fast_folder() -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
+def narrow(engine: staging.Engine, most: int) -> staging.Engine:
+    """Return an engine whose tables of unit-days take few aggregates."""
+    traits = engine._warehouse.traits
+    engine._warehouse.traits = replace(traits, aggregates_per_table=most)
+    return engine
+
+
 def play(history: History) -> None:
     """Play a history: after every load the tables are right, and after the last those of a fresh one."""
     with fast_folder() as folder:

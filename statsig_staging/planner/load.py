@@ -160,6 +160,7 @@ def _totals(request: LoadRequest, *, since: date, full: bool) -> tuple[UnitTotal
     found = tuple(
         UnitTotals(
             source=feed.source.name,
+            number=feed.number,
             target=tables.unit_totals(
                 request.experiment.id, feed.source.name, feed.aggregates, feed.number
             ),
