@@ -31,7 +31,8 @@ def windows(
         since: The first such day; None for every day.
     """
     first = None if since is None else since - retention.end * DAY
-    [days] = replace(source, carried=None).parts(since=first)
+    own = tuple(dict.fromkeys((retention.starts, retention.completions)))
+    [days] = replace(source, carried=None, aggregates=own).parts(since=first)
     return templates.bind(
         "retention_windows",
         tables={"unit_days": days},
