@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from benchmarks.report import Record
 
 NAME = "forwarded_ingestion"
-ROWS = {"XS": 2_000, "S": 200_000, "M": 2_000_000, "L": 20_000_000}
+ROWS = {"XS": 2_000, "S": 200_000, "M": 10_000_000, "L": 20_000_000}
 """Scale → lines of the file, of which one in twenty comes twice."""
 SUBJECTS = {
     "forward": OURS,

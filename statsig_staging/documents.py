@@ -60,7 +60,7 @@ def _step_document(step: Step, *, sql: bool, price_per_tb: float) -> dict[str, A
         "price_usd": round(price(step, price_per_tb), 6),
     }
     if sql:
-        document["sql"] = [select.sql(SQL_DIALECT, pretty=True) for _, select in _selects(step)]
+        document["sql"] = [_text(select) for _, select in _selects(step)]
     return document
 
 
@@ -243,8 +243,13 @@ def statements_text(plan: Plan) -> Iterator[str]:
     for step in plan.steps:
         for comment, select in _selects(step):
             with seldom_collected:
-                text = select.sql(SQL_DIALECT, pretty=True)
+                text = _text(select)
             yield f"-- step {comment}\n{text};\n"
+
+
+def _text(select: exp.Query) -> str:
+    """Return a query as SQL. What was read as Athena's SQL has nothing in it that its generator would rewrite."""
+    return select.sql(SQL_DIALECT, pretty=True, copy=False)
 
 
 def _selects(step: Step) -> Iterator[tuple[str, exp.Query]]:

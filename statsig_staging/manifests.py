@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from pyiceberg.manifest import ManifestEntry, ManifestFile
     from pyiceberg.table import Table as IcebergTable
     from pyiceberg.table.snapshots import Snapshot
+
+
+_T = TypeVar("_T")
 
 
 def named_files(table: IcebergTable) -> set[str]:
@@ -47,16 +51,33 @@ FILES_KEPT = 1024
 """Manifests and their lists are never written again under one name, and a load reads each many times."""
 
 
-@lru_cache(FILES_KEPT)
 def manifests_of(snapshot: Snapshot, io: FileIO) -> tuple[ManifestFile, ...]:
     """Return the manifests of a snapshot."""
-    return tuple(snapshot.manifests(io))
+    return _manifests_in(_Written(snapshot.manifest_list, snapshot, io))
+
+
+def live_entries(manifest: ManifestFile, io: FileIO) -> tuple[ManifestEntry, ...]:
+    """Return the entries of a manifest whose files are not deleted."""
+    return _entries_in(_Written(manifest.manifest_path, manifest, io))
+
+
+@dataclass(frozen=True, slots=True)
+class _Written(Generic[_T]):
+    """A file of metadata, known by its location alone: every time that a table is loaded it has another FileIO."""
+
+    location: str
+    named_by: _T = field(compare=False)
+    io: FileIO = field(compare=False)
 
 
 @lru_cache(FILES_KEPT)
-def live_entries(manifest: ManifestFile, io: FileIO) -> tuple[ManifestEntry, ...]:
-    """Return the entries of a manifest whose files are not deleted."""
-    return tuple(manifest.fetch_manifest_entry(io, discard_deleted=True))
+def _manifests_in(written: _Written[Snapshot]) -> tuple[ManifestFile, ...]:
+    return tuple(written.named_by.manifests(written.io))
+
+
+@lru_cache(FILES_KEPT)
+def _entries_in(written: _Written[ManifestFile]) -> tuple[ManifestEntry, ...]:
+    return tuple(written.named_by.fetch_manifest_entry(written.io, discard_deleted=True))
 
 
 def _manifests(table: IcebergTable, snapshots: Iterable[Snapshot]) -> dict[str, ManifestFile]:

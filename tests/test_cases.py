@@ -20,6 +20,8 @@ import yaml
 
 import statsig_staging as staging
 from statsig_staging import terms
+from tests.athena_endpoint.fixtures import Aws
+from tests.athena_worlds import athena_connection, glue_of
 from tests.factories import ASSIGNMENT_SOURCE, EXPERIMENT, METRIC_SOURCE, PURCHASES
 
 FOLDER = Path(__file__).parent / "cases"
@@ -30,6 +32,7 @@ EVENTS = "ts,user_id,kind,amount_cents\n2026-01-01 00:00:00,nobody,visit,0\n"
 ARROW = {
     "exposed_at": pa.timestamp("us"),
     "ts": pa.timestamp("us"),
+    "signed_up_at": pa.timestamp("us"),
     "day": pa.date32(),
     "laid": pa.date32(),
     "amount_cents": pa.int64(),
@@ -67,10 +70,14 @@ def write_rows(folder: Path, name: str, rows: Sequence[Row], kind: str) -> None:
     elif kind == "ndjson":
         place.write_text("".join(json.dumps(_typed(row)) + "\n" for row in rows), "utf-8")
     else:
-        fields = [pa.field(column, ARROW.get(column, pa.string())) for column in rows[0]]
-        columns = {column: pa.array([row[column] for row in rows]) for column in rows[0]}
-        table = pa.table(columns)
-        pq.write_table(table.cast(pa.schema(fields)), place)
+        pq.write_table(arrow(rows), place)
+
+
+def arrow(rows: Sequence[Row]) -> pa.Table:
+    """Return the rows of a source with the types of its columns."""
+    fields = [pa.field(column, ARROW.get(column, pa.string())) for column in rows[0]]
+    columns = {column: pa.array([row[column] for row in rows]) for column in rows[0]}
+    return pa.table(columns).cast(pa.schema(fields))
 
 
 def _typed(row: Row) -> dict[str, object]:
@@ -80,16 +87,26 @@ def _typed(row: Row) -> dict[str, object]:
     }
 
 
-def definition(case: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the project of a case."""
+def sources_of(case: Mapping[str, Any]) -> dict[str, list[Row]]:
+    """Return the rows of each source of a case."""
+    return {
+        "exposures": [{"experiment_id": "123", **row} for row in read_csv(case["exposures"])],
+        "events": read_csv(case.get("events", EVENTS)),
+    }
+
+
+def local_connection(case: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the connection of a case whose sources are files."""
     kind = case.get("format", "csv")
+    files = {f"shop.{name}": f"data/{name}.{kind}" for name in ("exposures", "events")}
+    return {"warehouse": "local", "threads": 1, "sources": files}
+
+
+def definition(case: Mapping[str, Any], connection: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the project of a case."""
     metrics = case.get("metrics", [PURCHASES])
     return {
-        "connection": {
-            "warehouse": "local",
-            "threads": 1,
-            "sources": {f"shop.{name}": f"data/{name}.{kind}" for name in ("exposures", "events")},
-        },
+        "connection": dict(connection),
         "assignment_sources": [{**ASSIGNMENT_SOURCE, **case.get("assignment_source", {})}],
         "metric_sources": [{**METRIC_SOURCE, **case.get("metric_source", {})}],
         "metrics": metrics,
@@ -104,12 +121,17 @@ def definition(case: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def loaded(case: Mapping[str, Any], table: str, folder: Path) -> list[dict[str, object]]:
+    """Return the rows of a table after a load of the case from files."""
+    for name, rows in sources_of(case).items():
+        write_rows(folder, name, rows, case.get("format", "csv"))
+    return found_in(case, table, folder, local_connection(case))
+
+
+def found_in(
+    case: Mapping[str, Any], table: str, folder: Path, connection: Mapping[str, Any]
+) -> list[dict[str, object]]:
     """Return the rows of a table after a load of the case."""
-    kind = case.get("format", "csv")
-    exposures = [{"experiment_id": "123", **row} for row in read_csv(case["exposures"])]
-    write_rows(folder, "exposures", exposures, kind)
-    write_rows(folder, "events", read_csv(case.get("events", EVENTS)), kind)
-    (folder / "staging.yml").write_text(yaml.safe_dump(definition(case)), "utf-8")
+    (folder / "staging.yml").write_text(yaml.safe_dump(definition(case, connection)), "utf-8")
     project = staging.load_project(folder)
     with staging.connect(project, now=lambda: datetime(2026, 2, 1, tzinfo=UTC)) as engine:
         engine.run("123", through=case.get("through", date(2026, 1, 3)))
@@ -163,11 +185,50 @@ def expected(value: str | None) -> str | float | None:
 def test_case(name: str, tmp_path: Path) -> None:
     """The table holds the expected rows, no more and no less."""
     case = yaml.safe_load((FOLDER / name).read_text("utf-8"))
+
+    check(case, loaded(case, Path(name).parent.name, tmp_path))
+
+
+OF_RESULTS = [name for name in CASES if Path(name).parent.name == "results"]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("aws_environment")
+def test_cases_on_athena(aws: Aws, tmp_path: Path, subtests: pytest.Subtests) -> None:
+    """Results on Athena are those worked out by hand, too."""
+    glue = glue_of(aws)
+    for number, name in enumerate(OF_RESULTS):
+        case = yaml.safe_load((FOLDER / name).read_text("utf-8"))
+        folder = tmp_path / f"case_{number}"
+        folder.mkdir()
+        glue.create_namespace(f"staging_{number}")
+        for source, rows in sources_of(case).items():
+            table = arrow(rows)
+            place = f"s3://{aws.bucket}/sources_{number}/{source}"
+            made = glue.create_table(("shop", f"{source}_{number}"), table.schema, location=place)
+            made.append(table)
+        own = {"database": f"staging_{number}"}
+        connection = athena_connection(aws, folder=f"case_{number}") | own
+        with subtests.test(name):
+            check(case, found_in(on_lake(case, number), "results", folder, connection))
+
+
+def on_lake(case: Mapping[str, Any], number: int) -> dict[str, Any]:
+    """Return a case that reads tables of Glue."""
+    return {
+        **case,
+        "assignment_source": {
+            **case.get("assignment_source", {}),
+            "table": f"shop.exposures_{number}",
+        },
+        "metric_source": {**case.get("metric_source", {}), "table": f"shop.events_{number}"},
+    }
+
+
+def check(case: Mapping[str, Any], rows: Sequence[Mapping[str, object]]) -> None:
+    """Check that rows are the expected ones of a case."""
     wanted = read_csv(case["expect"])
     columns = list(wanted[0])
-
-    rows = loaded(case, Path(name).parent.name, tmp_path)
-
     chosen = [
         row for row in rows if all(row[key] == value for key, value in case.get("only", {}).items())
     ]

@@ -13,7 +13,7 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
-from statsig_staging import templates
+from statsig_staging import documents, templates
 from statsig_staging.config import Project
 from statsig_staging.plan import Batch, Check, Drop, Merge, Plan, ReplacePartitions, Step
 from statsig_staging.planner import LoadRequest, build_plan
@@ -250,6 +250,15 @@ def rendered(name: str, language: str) -> str:
 def text(query: exp.Query, language: str) -> str:
     """Return a tree as people read it."""
     return query.sql(language, pretty=True, comments=False, identify=language == "duckdb")
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_showing_a_plan_leaves_it_as_it_is(name: str) -> None:
+    """Statements are written without a copy of their trees, so the generator must not rewrite these."""
+    plan = planned(name)
+    before = [each.query.copy() for each in statements(plan)]
+    documents.plan_document(plan, sql=True)
+    assert [each.query for each in statements(plan)] == before
 
 
 @pytest.mark.parametrize("language", ["athena", "duckdb"])

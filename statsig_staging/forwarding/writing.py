@@ -37,6 +37,17 @@ if TYPE_CHECKING:
     from statsig_staging.forwarding.loading import Limits
 
 _DROPPED = "dropped"
+_AT_ONCE = 64
+"""So many days are written by one statement. DuckDB keeps 100 files open (``partitioned_write_max_open_files``);
+beyond that it closes some, and goes on in others of another name."""
+_LAID = "_laid"
+_BY_DAY = {"PARTITION_BY": exp.Tuple(expressions=[column(_LAID)])}
+_PACKED = {
+    "FORMAT": exp.var("parquet"),
+    "COMPRESSION": exp.var("zstd"),
+    "COMPRESSION_LEVEL": exp.Literal.number(1),
+}
+_UNPACKED = {"FORMAT": exp.var("parquet"), "COMPRESSION": exp.var("uncompressed")}
 
 
 @contextmanager
@@ -51,6 +62,7 @@ def opened(limits: Limits, workplace: Path) -> Iterator[duckdb.DuckDBPyConnectio
         "preserve_insertion_order": False,
         "autoinstall_known_extensions": False,
         "TimeZone": "UTC",
+        "partitioned_write_flush_threshold": 32_768,
     }
     if limits.memory is not None:
         settings["memory_limit"] = limits.memory
@@ -140,14 +152,11 @@ class Bench:
         days = self._days()
         duplicates = self._drop([path for day in days for path in known(day)]) if days else 0
         counts = self._days() if duplicates else days
-        files, identities = {}, {}
-        for day, rows in counts.items():
-            files[day] = (self._copy(day, workplace / f"{day}" / f"{name}.parquet"), rows)
-            path = workplace / "identities" / f"{day}" / f"{name}.parquet"
-            identities[day] = (self._copy_identities(day, path), rows)
+        files = self._files(counts, workplace / "days", name)
+        identities = self._identities(counts, workplace / "identities", name)
         return Made(
-            files=files,
-            identities=identities,
+            files={day: (files[day], rows) for day, rows in counts.items()},
+            identities={day: (identities[day], rows) for day, rows in counts.items()},
             quarantine=self._quarantine(workplace / "quarantine.ndjson") if quarantined else None,
             accepted=sum(counts.values()),
             duplicates=duplicates,
@@ -213,21 +222,41 @@ class Bench:
             )
         return count
 
-    def _copy(self, day: date, path: Path) -> Path:
+    def _files(self, days: Iterable[date], folder: Path, name: str) -> dict[date, Path]:
         names = [TIMESTAMP, *self.parser.columns]
         laid = exp.alias_(exp.cast(column(DAY), "date"), PARTITION, quoted=True)
-        return self._write(exp.select(*map(column, names), laid), day, path, "zstd")
+        select = exp.select(*map(column, names), laid)
+        return self._by_day(select, days, folder / f"{name}.parquet", _PACKED)
 
-    def _copy_identities(self, day: date, path: Path) -> Path:
-        return self._write(exp.select(*map(column, (DAY, HIGH, LOW))), day, path, "uncompressed")
+    def _identities(self, days: Iterable[date], folder: Path, name: str) -> dict[date, Path]:
+        select = exp.select(*map(column, (DAY, HIGH, LOW)))
+        return self._by_day(select, days, folder / f"{name}.parquet", _UNPACKED)
 
-    def _write(self, select: exp.Select, day: date, path: Path, compression: str) -> Path:
-        of_day = exp.EQ(this=column(DAY), expression=exp.cast(exp.Literal.string(str(day)), "date"))
-        self._to_file(select.from_(PARSED).where(_is_good(), of_day), path, compression)
-        return path
+    def _by_day(
+        self, select: exp.Select, days: Iterable[date], path: Path, options: Mapping[str, exp.Expr]
+    ) -> dict[date, Path]:
+        """Write one file for each day, called as ``path``, below its folder, and return them."""
+        found: dict[date, Path] = {}
+        rows = select.from_(PARSED).where(_is_good())
+        for portion in _portions(days):
+            first, last = portion[0], portion[-1]
+            folder = path.parent / f"{first}"
+            within = exp.Between(this=column(DAY), low=_day(first), high=_day(last))
+            query = rows.where(within)
+            if first == last:
+                found[first] = folder / path.name
+                self._to_file(query, found[first], options)
+                continue
+            folder.mkdir(parents=True)
+            query = query.select(exp.alias_(column(DAY), _LAID, quoted=True))
+            _copy_to(self.parser.duck, query, folder, {**options, **_BY_DAY})
+            for day in portion:
+                [written] = (folder / f"{_LAID}={day}").iterdir()
+                found[day] = written.rename(written.with_name(path.name))
+        return found
 
-    def _to_file(self, query: exp.Query, path: Path, compression: str) -> None:
-        _to_parquet(self.parser.duck, query, path, compression)
+    def _to_file(self, query: exp.Query, path: Path, options: Mapping[str, exp.Expr]) -> None:
+        _to_parquet(self.parser.duck, query, path, options)
 
     def _quarantine(self, path: Path) -> Path:
         names = {SOURCE: "input", LINE: "line", REASON: "reason", RAW: "row"}
@@ -262,25 +291,24 @@ class Bench:
             exp.alias_(low, LOW, quoted=True),
         ).from_(inner.subquery("d"))
         path = workplace / f"anew-{uuid.uuid4().hex}.parquet"
-        self._to_file(query, path, "uncompressed")
+        self._to_file(query, path, _UNPACKED)
         return path
 
     def together(self, parts: Sequence[Path], path: Path) -> Path:
         """Put files of identities together into one."""
-        self._to_file(exp.select(exp.Star()).from_(_parquet(parts)), path, "uncompressed")
+        self._to_file(exp.select(exp.Star()).from_(_parquet(parts)), path, _UNPACKED)
         return path
 
 
 def merge(duck: duckdb.DuckDBPyConnection, parts: Sequence[Path], path: Path) -> None:
     """Write the rows of files of a day into one, with the columns of them all."""
-    _to_parquet(duck, exp.select(exp.Star()).from_(_parquet(parts)), path, "zstd")
+    _to_parquet(duck, exp.select(exp.Star()).from_(_parquet(parts)), path, _PACKED)
 
 
 def _to_parquet(
-    duck: duckdb.DuckDBPyConnection, query: exp.Query, path: Path, compression: str
+    duck: duckdb.DuckDBPyConnection, query: exp.Query, path: Path, options: Mapping[str, exp.Expr]
 ) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    options = {"FORMAT": exp.var("parquet"), "COMPRESSION": exp.var(compression)}
     _copy_to(duck, query, path, options)
 
 
@@ -294,6 +322,16 @@ def _copy_to(
         params=[exp.CopyParameter(this=exp.var(n), expression=v) for n, v in options.items()],
     )
     duck.execute(copy.sql(DIALECT, copy=False))
+
+
+def _portions(days: Iterable[date]) -> list[list[date]]:
+    """Return days in their order, no more together than files that are written side by side."""
+    found = sorted(days)
+    return [found[first : first + _AT_ONCE] for first in range(0, len(found), _AT_ONCE)]
+
+
+def _day(day: date) -> exp.Expr:
+    return exp.cast(exp.Literal.string(day.isoformat()), "date")
 
 
 def _is_good() -> exp.Expr:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, assert_never
 
 from sqlglot import exp
@@ -260,9 +260,10 @@ def _stored(
     sources: Iterable[UnitTotals], aggregates: Iterable[str], since: date | None
 ) -> Iterator[_Relation]:
     for source in sources:
-        held = {key_of(aggregate): aggregate.column for aggregate in source.aggregates}
-        if not held.keys().isdisjoint(aggregates):
-            yield _Relation(source.parts(since=since), held)
+        own = tuple(each for each in source.aggregates if key_of(each) in aggregates)
+        if own:
+            held = {key_of(aggregate): aggregate.column for aggregate in own}
+            yield _Relation(replace(source, aggregates=own).parts(since=since), held)
 
 
 def _retained(

@@ -52,18 +52,19 @@ def _unit_days(
 
     Where the two lie in different tables, a day has a row for each: windows are told by days, not by rows.
     """
-    needed = tuple(dict.fromkeys((retention.starts.column, retention.completions.column)))
-    found = []
+    own = {each.column: each for each in (retention.starts, retention.completions)}
+    found: list[exp.Query] = []
     for source in sources:
-        held = {each.column for each in source.aggregates if each.column in needed}
+        columns = {each.column for each in source.aggregates}
+        held = tuple(each for column, each in own.items() if column in columns)
         if source.source != retention.starts.source or not held:
             continue
-        [days] = replace(source, carried=None).parts(since=first)
-        if len(held) == len(needed):
+        [days] = replace(source, carried=None, aggregates=held).parts(since=first)
+        if len(held) == len(own):
             return days
         query = exp.select(exp.column("unit_id", "u"), exp.column("ds", "u"))
-        for column in needed:
-            value = exp.column(column, "u") if column in held else exp.null()
+        for column in own:
+            value = exp.column(column, "u") if column in columns else exp.null()
             query.select(exp.alias_(exp.cast(value, "bigint"), column), copy=False)
         found.append(query.from_(days.subquery("u", copy=False), copy=False))
     return templates.together(found)

@@ -193,7 +193,7 @@ class UnitDays:
         rows = aggregate.rows
         conditions: list[exp.Expr] = []
         if rows.filter is not None:
-            conditions.append(exp.column(self.flags()[rows.filter], "e"))
+            conditions.append(self.held("where", rows.filter))
         if rows.after is not None:
             moment, exposed = self._compared(rows.after)
             conditions.append(exp.GTE(this=moment, expression=exposed))
@@ -204,10 +204,14 @@ class UnitDays:
 
     def _compared(self, sql: str) -> tuple[exp.Expr, exp.Expr]:
         """Return a moment of a row, and what it is compared with; of a date that is the day exposed."""
-        moment = exp.column(self.moments()[sql], "e")
+        moment = self.held("moment", sql)
         if self.scan.observation.expressions.get(sql) == "date":
             return moment, _midnight(exp.column("first_exposure_ds", "f"))
         return moment, exp.column("first_exposure", "f")
+
+    def held(self, kind: str, sql: str) -> exp.Column:
+        """Return the column of found rows that holds an expression as a ``where``, ``value``, ``text`` or ``moment``."""
+        return exp.column(aggregates.expression_column(self.source, kind, sql), "e")
 
     def moments(self) -> dict[str, str]:
         """Return moment of a row → the column that holds it."""

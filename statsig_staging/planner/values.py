@@ -124,7 +124,7 @@ class UnitDayValues:
         """Return what tells the rows of an aggregate apart; empty where nothing does."""
         if aggregate.level is None:
             return exp.Literal.string("")
-        return exp.column(self.feed.texts()[aggregate.level], "e")
+        return self.feed.held("text", aggregate.level)
 
     def _number(self, aggregate: Aggregate) -> exp.Expr:
         """Return what a row brings to an aggregate: its value, or 1 where rows are counted."""
@@ -141,9 +141,8 @@ class UnitDayValues:
         return exp.Case(this=exp.column("number", "k"), ifs=ifs)
 
     def _value(self, aggregate: Aggregate) -> exp.Expr:
-        is_text = aggregate.kind is AggregateKind.DISTINCT
-        held = self.feed.texts() if is_text else self.feed.values()
-        return exp.column(held[aggregate.value or ""], "e")
+        kind = "text" if aggregate.kind is AggregateKind.DISTINCT else "value"
+        return self.feed.held(kind, aggregate.value or "")
 
     def _present(self, aggregate: Aggregate) -> exp.Expr:
         """Return the condition that a row has a value of an aggregate that counts."""
