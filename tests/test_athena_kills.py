@@ -64,7 +64,7 @@ def test_calls_that_fail(case: Case, every: Callable[[int], int], part: int) -> 
 
     With ``--every 1`` at every site.
     """
-    step = every(8)
+    step = every(24)
     play_faults(case, KINDS[part:] + KINDS[:part], slice(part * step // 2, None, step))
 
 
@@ -84,7 +84,7 @@ def play_kills(case: Case, part: slice) -> None:
 @pytest.mark.parametrize("part", range(2))
 def test_loads_that_are_killed(case: Case, every: Callable[[int], int], part: int) -> None:
     """At some moments before or after a call; with ``--every 1`` at every one."""
-    step = every(80)
+    step = every(160)
     play_kills(case, slice(part * step // 2 + 7, None, step))
 
 

@@ -3,7 +3,7 @@
 ``make golden`` rewrites the files; the difference is to be read like code.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -149,7 +149,85 @@ def first_group() -> LoadRequest:
     return make_request(project=make_project(crossover="first_group"))
 
 
+BOUGHT = "kind = 'purchase'"
+BY_VALUE: tuple[dict[str, Any], ...] = (
+    {"name": "kinds", "type": "count_distinct", "source": "events", "value": "kind"},
+    {
+        "name": "median_order",
+        "type": "percentile",
+        "source": "events",
+        "value": "usd",
+        "percentile": 0.5,
+    },
+    {
+        "name": "bought",
+        "type": "funnel",
+        "session": "kind",
+        "within": {"end": 6},
+        "steps": [
+            {"source": "events", "filter": "kind = 'visit'"},
+            {"source": "events", "filter": BOUGHT, "window": {"end": 29, "unit": "minutes"}},
+        ],
+    },
+    {**REVENUE, "name": "revenue_by_kind", "metric_dimensions": ["kind"], "dimensions": ["device"]},
+)
+"""A metric for each table of values: distinct ones, numbers, moments of sessions, and levels of rows."""
+OPTIONS: tuple[dict[str, Any], ...] = (
+    {**REVENUE, "name": "adjusted", "cuped": {"days": 7}, "cap": 100},
+    {**REVENUE, "name": "held", "winsorize": {"low": 0.01, "high": 0.99}, "bake_days": 1},
+    {**REVENUE, "name": "first_week", "window": {"end": 6, "completed_only": True}},
+    {**REVENUE, "name": "latest", "type": "latest_value", "filter": BOUGHT},
+    {
+        "name": "back",
+        "type": "retention",
+        "source": "events",
+        "completion_filter": BOUGHT,
+        "end": 3,
+        "length": 2,
+    },
+)
+"""What looks before the exposure, at all units together, at windows, at the order of rows, and at later days."""
+
+
+def one_source(
+    metrics: Sequence[Mapping[str, Any]], *observations: Observation, **experiment: Any
+) -> LoadRequest:
+    """Return a request for metrics of one source, with a context column."""
+    project = make_project(
+        metrics=metrics, assignment_source={"context": {"device": "group_id"}}, **experiment
+    )
+    types = {"kind": "varchar", "usd": "double", BOUGHT: "boolean", "kind = 'visit'": "boolean"}
+    seen = daily("events", 1, 2, 3, expressions=types)
+    return make_request(seen, *observations, project=project)
+
+
+def values() -> LoadRequest:
+    """The first load of a metric for each table of values."""
+    return one_source(BY_VALUE, rollups=["daily", "days_since_exposure"])
+
+
+def late_values() -> LoadRequest:
+    """The same, a day later, when an older day of exposures changed and one metric is new."""
+    first, request = one_source(BY_VALUE[:-1]), one_source(BY_VALUE)
+    files = [make_file(f"exposures/{number}", number) for number in (1, 2, 3, 4)]
+    files[2] = replace(files[2], size=7)
+    types = request.observations["events"].expressions
+    seen = {
+        "exposures": make_observation("exposures", *files),
+        "events": daily("events", 1, 2, 3, 4, expressions=types),
+    }
+    return replace(request, observations=seen, published=published_by(first), through=day(4))
+
+
+def options() -> LoadRequest:
+    """The first load of metrics with options."""
+    return one_source(OPTIONS, rollups=["cumulative", "7_day"], cohorted_duration=5)
+
+
 REQUESTS: Mapping[str, Callable[[], LoadRequest]] = {
+    "values": values,
+    "late_values": late_values,
+    "options": options,
     "first_load": first_load,
     "incremental_load": incremental_load,
     "sql_source": sql_source,

@@ -17,7 +17,7 @@ from statsig_staging.days import DAY
 from statsig_staging.planner import clamping, exposures, moments
 from statsig_staging.planner.distinct import Counting, DistinctDays
 from statsig_staging.planner.folds import folded, or_zero, present, running, zero
-from statsig_staging.planner.times import block, days_later, later
+from statsig_staging.planner.times import block, days_later, later, midnight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -188,8 +188,8 @@ def _over(completion: Completion, wanted: Results) -> exp.Expr:
     exposed = exp.column("first_exposure", "f")
     over = later(exposed, span.end + 1, block(is_minutes=span.is_minutes))
     day = exp.cast(over, "date")
-    midnight = exp.EQ(this=over.copy(), expression=exp.cast(day.copy(), "timestamp"))
-    return exp.Case(ifs=[exp.If(this=midnight, true=days_later(day.copy(), -1))], default=day)
+    at_midnight = exp.EQ(this=over.copy(), expression=midnight(day.copy()))
+    return exp.Case(ifs=[exp.If(this=at_midnight, true=days_later(day.copy(), -1))], default=day)
 
 
 def _sources(of: Direct) -> Sequence[UnitTotals]:

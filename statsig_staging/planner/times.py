@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from sqlglot import exp
 
+from statsig_staging import templates
+
 
 def block(*, is_minutes: bool) -> str:
     """Return the unit of a window's blocks."""
@@ -20,3 +22,8 @@ def later(moment: exp.Expr, blocks: int, unit: str) -> exp.Expr:
 def days_later(day: exp.Expr, days: int) -> exp.Expr:
     """Return a day so many days later, as a date."""
     return exp.cast(later(day, days, "DAY"), "date") if days else day
+
+
+def midnight(day: exp.Expr) -> exp.Expr:
+    """Return the moment at which a day begins."""
+    return exp.cast(day, "timestamp(6)", dialect=templates.DIALECT)

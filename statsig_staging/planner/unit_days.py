@@ -15,7 +15,7 @@ from statsig_staging.planner import column_groups, tables
 from statsig_staging.planner.aggregation import aggregated
 from statsig_staging.planner.exposures import on_days
 from statsig_staging.planner.scans import parameter
-from statsig_staging.planner.times import block, days_later, later
+from statsig_staging.planner.times import block, days_later, later, midnight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -206,7 +206,7 @@ class UnitDays:
         """Return a moment of a row, and what it is compared with; of a date that is the day exposed."""
         moment = self.held("moment", sql)
         if self.scan.observation.expressions.get(sql) == "date":
-            return moment, _midnight(exp.column("first_exposure_ds", "f"))
+            return moment, midnight(exp.column("first_exposure_ds", "f"))
         return moment, exp.column("first_exposure", "f")
 
     def held(self, kind: str, sql: str) -> exp.Column:
@@ -443,10 +443,6 @@ class UnitDays:
         return query.select(
             *(exp.column(aggregate.column, "n") for aggregate in self.aggregates), copy=False
         )
-
-
-def _midnight(day: exp.Expr) -> exp.Expr:
-    return exp.cast(day, "timestamp(6)", dialect=templates.DIALECT)
 
 
 def _finite(number: exp.Expr, value: exp.Expr) -> exp.Expr:
