@@ -420,7 +420,9 @@ class Engine:
         plan = prepare(self._project, self._warehouse, asked, (load,))
         with self._warehouse.scratch() as scratch:
             engine = Engine(self._project, scratch, self._now, self._pause)
-            engine.run(experiment.id, refresh="full", through=load.through, on_event=on_event)
+            full = engine._asked(experiment.id, "full", (), load.through)
+            alike = replace(full, placed_as=load.definitions)
+            engine._load(alike, wait=False, on_event=on_event)
             tables = self._reader.comparable(experiment, load)
             found = reconciliation.compare(
                 self._warehouse, self._project.connection.database, load, tables
@@ -566,7 +568,7 @@ class Engine:
         """Put tables that an interrupted load has moved back to where the published one left them."""
         if not published:
             return
-        for table in self._reader.tables(experiment).values():
+        for table in self._reader.tables(experiment, published[0]).values():
             wanted = published[0].tables.get(table.name.catalog)
             now = self._warehouse.version(table) if wanted is not None else None
             if wanted is not None and now is not None and now.snapshot_id != wanted.snapshot_id:

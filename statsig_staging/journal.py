@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from statsig_staging.days import Window, windows
-from statsig_staging.names import experiment_folder, legal_name, source_of
+from statsig_staging.names import experiment_folder
 from statsig_staging.plan import Check, SourceReading
 from statsig_staging.state import load_folder
 
@@ -186,22 +186,24 @@ def planned(
         start=plan.start,
         through=plan.through,
         readings=plan.readings,
-        jobs=tuple(_job(step, plan.experiment_id, metrics) for step in plan.steps),
+        jobs=tuple(_job(step, metrics) for step in plan.steps),
     )
 
 
-def _job(step: Step, experiment_id: str, metrics: Mapping[str, tuple[str, ...]]) -> Job:
+def _job(step: Step, metrics: Mapping[str, tuple[str, ...]]) -> Job:
     job = Job(name=step.name, kind=step.name, is_check=True, reason=step.reason)
     if not isinstance(step.action, Check):
         name = step.action.target.name
-        source = source_of(name, experiment_id, metrics)
-        suffix = "" if source is None else f"_{legal_name(source)}"
-        kind = name.folder.removesuffix(suffix)
-        serves = tuple(dict.fromkeys(each for found in metrics.values() for each in found))
-        if kind != "results":
-            serves = metrics[source] if source is not None else ()
+        serves = metrics.get(name.source, ()) if name.source is not None else ()
+        if name.kind == "results":
+            serves = tuple(dict.fromkeys(each for found in metrics.values() for each in found))
         job = replace(
-            job, kind=kind, is_check=False, table=name.catalog, source=source, metrics=serves
+            job,
+            kind=name.kind,
+            is_check=False,
+            table=name.catalog,
+            source=name.source,
+            metrics=serves,
         )
     if not step.days:
         return job

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection
 
 _LEGAL_NAME = re.compile(r"[a-z0-9_]{1,60}")
 _LEGAL_FOLDER = re.compile(r"(?!\.)[A-Za-z0-9_.-]{1,120}")
@@ -49,33 +49,47 @@ def experiment_folder(experiment_id: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class TableName:
-    """Where a staging table lives: its name in the catalog, and its folder inside the experiment's."""
+    """Where a staging table lives: its name in the catalog, and its folder inside the experiment's.
+
+    Attributes:
+        catalog: Its name in the catalog.
+        folder: Its folder.
+        kind: What it is, such as ``unit_day_metrics``; empty where no more than its place is known.
+        source: The metric source that it is of; None for a table of no source.
+    """
 
     catalog: str
     folder: str
+    kind: str = field(default="", compare=False)
+    source: str | None = field(default=None, compare=False)
 
 
 def experiment_table(table: str, experiment_id: str) -> TableName:
     """Return the name of a table with one copy per experiment, ``<table>_<id>``."""
-    return TableName(catalog=f"{table}_{legal_name(experiment_id)}", folder=table)
+    return TableName(catalog=f"{table}_{legal_name(experiment_id)}", folder=table, kind=table)
 
 
-def source_table(table: str, experiment_id: str, source: str) -> TableName:
+def source_table(table: str, experiment_id: str, source: str, number: int = 1) -> TableName:
     """Return the name of a table with one copy per experiment and source, ``<table>_<id>_<source>``.
 
+    Further tables of a source, from number 2 on, are called like those of a source ``<source>_<number>``,
+    so there must be none: see :func:`is_free`.
     Where the id's part contains ``_`` the boundary between id and source is not readable from the name,
     so it ends in a hash of the pair.
     """
-    name = f"{table}_{legal_name(experiment_id)}_{legal_name(source)}"
+    called = numbered(source, number)
+    name = f"{table}_{legal_name(experiment_id)}_{legal_name(called)}"
     if "_" in legal_name(experiment_id):
-        name = _hashed(name, experiment_id, source)
-    return TableName(catalog=name, folder=f"{table}_{legal_name(source)}")
+        name = _hashed(name, experiment_id, called)
+    folder = f"{table}_{legal_name(called)}"
+    return TableName(catalog=name, folder=folder, kind=table, source=source)
 
 
-def source_of(name: TableName, experiment_id: str, sources: Iterable[str]) -> str | None:
-    """Return the source that :func:`source_table` gave a name to; None for a table of no source."""
-    for source in sources:
-        table = name.folder.removesuffix(f"_{legal_name(source)}")
-        if table != name.folder and source_table(table, experiment_id, source) == name:
-            return source
-    return None
+def numbered(source: str, number: int) -> str:
+    """Return what stands for a source in the names of its tables of a number: the first go without."""
+    return source if number == 1 else f"{source}_{number}"
+
+
+def is_free(source: str, number: int, sources: Collection[str]) -> bool:
+    """Return whether tables of this number of a source are not called like those of one of ``sources``."""
+    return number == 1 or numbered(source, number) not in sources

@@ -41,6 +41,7 @@ class Asked:
         through: Last day to load.
         today: The day it is, UTC.
         again: Days that are read again in any case.
+        placed_as: Definitions of the load whose aggregates lie where those of this one are to lie.
     """
 
     experiment: Experiment
@@ -49,6 +50,7 @@ class Asked:
     through: date
     today: date
     again: Again = field(default_factory=dict)
+    placed_as: Mapping[str, str] | None = None
 
 
 def asked_for(
@@ -137,6 +139,7 @@ def prepare(
         published=current,
         traits=warehouse.traits,
         again=asked.again,
+        placed_as=asked.placed_as,
     )
     known = _known_files(warehouse, request)
     by_source: dict[str, tuple[SourceFile, ...]] = {}

@@ -12,6 +12,7 @@ from statsig_staging import durations, expressions, state, terms
 from statsig_staging.aggregates import ValueKind
 from statsig_staging.errors import ConfigError, WarehouseError
 from statsig_staging.planner import tables as staging
+from statsig_staging.planner.column_groups import placed
 from statsig_staging.planner.direct import ROLLUPS
 
 if TYPE_CHECKING:
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from statsig_staging.config import Experiment, Project
     from statsig_staging.history import PastLoad
     from statsig_staging.plan import SourceReading, Table
+    from statsig_staging.planner.column_groups import ColumnGroup
     from statsig_staging.state import Published
+    from statsig_staging.terms import Statistic
     from statsig_staging.warehouses.base import TableSize, Warehouse
 
 _ORDER = ("rollup", "metric", "ds", "group_id", "dimension", "dimension_value")
@@ -142,7 +145,7 @@ class Reader:
         """Return a staging table as published."""
         experiment = self._project.experiment(experiment_id)
         load = self.current(experiment_id)
-        tables = self.tables(experiment)
+        tables = self.tables(experiment, load)
         if name not in tables:
             raise WarehouseError(
                 f"experiment {experiment.id!r} has no table {name!r}; it has {', '.join(tables)}"
@@ -162,19 +165,25 @@ class Reader:
     def status(self, experiment: Experiment) -> ExperimentStatus:
         """Return what is published of an experiment."""
         loads = self.loads(experiment.id)
-        current = loads[0].tables if loads else {}
+        load = loads[0] if loads else None
+        current = load.tables if load is not None else {}
         return ExperimentStatus(
             experiment_id=experiment.id,
             loads=loads,
             tables=tuple(
                 TableStatus(name=name, size=self._warehouse.size(table, current[name]))
-                for table in self.tables(experiment).values()
+                for table in self.tables(experiment, load).values()
                 if (name := table.name.catalog) in current
             ),
         )
 
-    def tables(self, experiment: Experiment) -> Mapping[str, Table]:
-        """Return the staging tables of an experiment, by the names of ``docs/tables.md``."""
+    def tables(self, experiment: Experiment, load: Published | None = None) -> Mapping[str, Table]:
+        """Return the staging tables of an experiment, by the names of ``docs/tables.md``.
+
+        Args:
+            experiment: The experiment.
+            load: The load that has them; without it they are as a first load makes them.
+        """
         source = self._project.assignment_source(experiment.assignment_source)
         statistics = durations.statistics_of(experiment, self._project)
         found = {
@@ -185,13 +194,10 @@ class Reader:
         }
         for name in sorted({each.source for s in statistics for each in s.aggregates}):
             columns = terms.aggregates_of(statistics, name)
-            days = terms.by_day(columns)
-            if days:
-                found[f"unit_day_metrics_{name}"] = staging.unit_day_metrics(
-                    experiment.id, name, days
-                )
-                lasting = [each for each in days if each.counts_after]
-                found[f"unit_totals_{name}"] = staging.unit_totals(experiment.id, name, lasting)
+            for group in self._column_groups(statistics, name, load):
+                of = (experiment.id, name, group.aggregates, group.number)
+                found[f"unit_day_metrics_{group.name}"] = staging.unit_day_metrics(*of)
+                found[f"unit_totals_{group.name}"] = staging.unit_totals(*of)
             for kind in ValueKind:
                 if values := terms.by_value(columns, kind):
                     found[f"{kind}_{name}"] = staging.values(kind, experiment.id, name, values)
@@ -201,11 +207,22 @@ class Reader:
         found["results"] = staging.results(experiment.id)
         return found
 
+    def _column_groups(
+        self, statistics: Iterable[Statistic], source: str, load: Published | None
+    ) -> tuple[ColumnGroup, ...]:
+        return placed(
+            statistics,
+            source,
+            places={} if load is None else load.definitions,
+            sources=[each.name for each in self._project.metric_sources],
+            most=self._warehouse.traits.aggregates_per_table,
+        )
+
     def comparable(self, experiment: Experiment, load: Published) -> Mapping[str, Table]:
         """Return the tables of a load that follow from the sources alone; kept rows do not."""
         return {
             name: table
-            for name, table in self.tables(experiment).items()
+            for name, table in self.tables(experiment, load).items()
             if table.name.catalog in load.tables and not name.startswith("metric_rows_")
         }
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import exp
 
 from statsig_staging import templates
-from statsig_staging.aggregates import ValueKind
 from statsig_staging.days import in_words
 from statsig_staging.plan import ColumnType, Refresh
 from statsig_staging.planner import tables as staging
@@ -75,10 +74,12 @@ class TableDifferences:
         rows: Number of rows that differ.
         days: Days that they belong to.
         shown: The differences of the first rows.
+        source: The metric source that it is read from day by day; None for other tables.
     """
 
     table: str
     rows: int
+    source: str | None = None
     days: tuple[date, ...] = ()
     shown: tuple[Difference, ...] = ()
 
@@ -124,13 +125,15 @@ def _differences(
     version = load.tables.get(table.name.catalog)
     pairing = Pairing(name, table, database, version.snapshot_id if version is not None else None)
     rows = warehouse.fetch(pairing.count()).column(0)[0].as_py()
+    source = table.name.source if table.partitioned else None
     if not rows:
-        return TableDifferences(table=name, rows=0)
+        return TableDifferences(table=name, rows=0, source=source)
     days = warehouse.fetch(pairing.days()).column(0).to_pylist()
     found = warehouse.fetch(pairing.first(SHOWN)).to_pylist()
     return TableDifferences(
         table=name,
         rows=rows,
+        source=source,
         days=tuple(sorted(day for day in days if day is not None)),
         shown=tuple(each for row in found for each in pairing.read(row)),
     )
@@ -156,22 +159,13 @@ def days_again(found: Reconciliation, experiment: Experiment) -> dict[str, dict[
     """
     again: dict[str, set[date]] = {}
     for table in found.tables:
-        name = _source_of(table.table)
-        if name is not None:
-            again.setdefault(name, set()).update(table.days)
+        if table.source is not None:
+            again.setdefault(table.source, set()).update(table.days)
         elif table.table in {"exposure_counts", "unit_day_exposures", "first_exposures"}:
             again.setdefault(experiment.assignment_source, set()).update(table.days)
         elif table.days:
             again.setdefault(experiment.assignment_source, set()).add(min(table.days))
     return {name: dict.fromkeys(sorted(days), REASON) for name, days in again.items() if days}
-
-
-def _source_of(table: str) -> str | None:
-    """Return the source that a table is read from day by day; None for other tables."""
-    for kind in ("unit_day_metrics", *ValueKind):
-        if table.startswith(f"{kind}_"):
-            return table.removeprefix(f"{kind}_")
-    return None
 
 
 def after_healing(found: Reconciliation, healed: LoadResult) -> Reconciliation:
@@ -300,7 +294,7 @@ class Pairing:
             *(_cell(column.name, alias) for column in self.table.columns),
             exp.alias_(number, "copy"),
         ).from_(templates.aliased(relation, alias))
-        if self.name.startswith("unit_day_metrics") and others:
+        if self.table.name.kind == "unit_day_metrics" and others:
             present = (exp.not_(exp.Is(this=each.copy(), expression=exp.null())) for each in others)
             query = query.where(exp.or_(*present))
         counts = staging.counting(self.table, alias)

@@ -81,11 +81,13 @@ class History:
         definitions: The project as it is defined at first.
         arrived: Of every eight rows of a source, how many are there from the beginning.
         turns: What happens then.
+        aggregates_per_table: How many aggregates a table of unit-days takes; None for as many as usual.
     """
 
     definitions: Definitions
     arrived: int
     turns: tuple[Turn, ...]
+    aggregates_per_table: int | None = None
 
 
 NUMBERS = st.integers(0, 255)
@@ -138,6 +140,13 @@ def fast_folder() -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
+def narrow(engine: staging.Engine, most: int) -> staging.Engine:
+    """Return an engine whose tables of unit-days take few aggregates."""
+    traits = engine._warehouse.traits
+    engine._warehouse.traits = replace(traits, aggregates_per_table=most)
+    return engine
+
+
 def play(history: History) -> None:
     """Play a history: after every load the tables are right, and after the last those of a fresh one."""
     with fast_folder() as folder:
@@ -160,6 +169,7 @@ class Player:
         begin: Callable[[Scenario, Path], World] = World.begin,
     ) -> None:
         self._turns = history.turns
+        self._most = history.aggregates_per_table
         self._definitions = history.definitions
         self._world = begin(history.definitions.spelled_out(), folder)
         self._tables: Tables = {}
@@ -190,7 +200,8 @@ class Player:
     def _connect(self, turn: Turn, project: staging.Project) -> staging.Engine:
         through = target(self._world.scenario, turn.through)
         now = datetime.combine(through, time(12), UTC) if turn.early else NOW
-        return staging.connect(project, now=lambda: now)
+        engine = staging.connect(project, now=lambda: now)
+        return engine if self._most is None else narrow(engine, self._most)
 
     def _load(self, turn: Turn) -> None:
         """Load, and compare; without any exposure the load must fail and publish nothing."""

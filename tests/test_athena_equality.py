@@ -88,6 +88,19 @@ def test_sequences_on_athena(athena_endpoint: Endpoint, chunk: int) -> None:
 
 
 @pytest.mark.slow
+def test_sequences_on_athena_over_several_tables(athena_endpoint: Endpoint) -> None:
+    """Where a table of unit-days takes two aggregates."""
+    drawn = seed(20300202)(
+        settings(QUIET, max_examples=3)(
+            given(metric_histories.histories())(
+                lambda history: play(replace(history, aggregates_per_table=2), athena_endpoint)
+            )
+        )
+    )
+    drawn()
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("chunk", range(2))
 def test_sequences_on_athena_with_metrics_of_every_type(
     athena_endpoint: Endpoint, chunk: int

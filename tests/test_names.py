@@ -10,8 +10,8 @@ from statsig_staging.names import (
     digest,
     experiment_folder,
     experiment_table,
+    is_free,
     legal_name,
-    source_of,
     source_table,
 )
 
@@ -171,13 +171,42 @@ def test_a_source_that_begins_like_the_hash_of_an_id_has_another_table() -> None
     assert source_table("t", "a", source).catalog != source_table("t", "a-b", "c").catalog
 
 
-@given(st.tuples(NAMES, NAMES), st.lists(NAMES))
-@example(("1", "counts"), ["exposure_counts"])
-def test_a_table_says_whose_it_is(pair: tuple[str, str], others: list[str]) -> None:
-    """The source that named it is found among others; a table of the experiment has none."""
-    experiment, source = pair
-    assume(experiment != source)
-    listed = [*others, source]
+@given(st.tuples(NAMES, NAMES), st.integers(1, 12))
+def test_a_table_says_whose_it_is(pair: tuple[str, str], number: int) -> None:
+    """What it is and of which source; a table of the experiment has none."""
+    name = source_table("unit_day_metrics", *pair, number)
 
-    assert source_of(source_table("unit_day_metrics", *pair), experiment, listed) == source
-    assert source_of(experiment_table("exposure_counts", "1"), "1", ["counts"]) is None
+    assert (name.kind, name.source) == ("unit_day_metrics", pair[1])
+    assert experiment_table("exposure_counts", "1").source is None
+
+
+def test_further_tables_of_a_source_have_a_number() -> None:
+    """In the catalog and as a folder; the first goes without."""
+    name = source_table("unit_day_metrics", "123", "events", 2)
+
+    assert name.catalog == "unit_day_metrics_123_events_2"
+    assert name.folder == "unit_day_metrics_events_2"
+    assert source_table("t", "123", "events", 1) == source_table("t", "123", "events")
+
+
+@given(st.tuples(NAMES, st.integers(1, 12)), st.tuples(NAMES, st.integers(1, 12)), NAMES)
+@example(("a", 2), ("a_2", 2), "1")
+@example(("a", 2), ("a_2", 22), "b_1")
+@example(("a", 22), ("a_2", 2), "1")
+def test_no_two_tables_share_a_name(
+    one: tuple[str, int], other: tuple[str, int], experiment: str
+) -> None:
+    """Where both numbers are free: one that makes a source's table another source's is not."""
+    sources = {one[0], other[0]}
+    assume(one != other and is_free(*one, sources) and is_free(*other, sources))
+    first, second = (source_table("t", experiment, *each) for each in (one, other))
+
+    assert first.catalog != second.catalog
+    assert first.folder != second.folder
+
+
+def test_a_number_that_another_source_ends_in_is_not_free() -> None:
+    """Its table would be called like the other source's."""
+    assert not is_free("a", 2, {"a", "a_2"})
+    assert is_free("a", 3, {"a", "a_2"})
+    assert is_free("a", 1, {"a", "a_2"})

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import yaml
 
 import statsig_staging as staging
-from statsig_staging import durations, terms
+from statsig_staging import durations
 from statsig_staging.aggregates import Aggregate, Fold
 from statsig_staging.engine import Engine
 from statsig_staging.terms import ShapeKind
@@ -180,16 +180,24 @@ Tables = Mapping[str, pa.Table]
 
 
 def read_tables(engine: Engine, project: staging.Project, experiment: str) -> Tables:
-    """Read all published tables of an experiment."""
-    sources = {
-        each.source
-        for name in project.experiment(experiment).metrics
-        for each in terms.statistic_of(project.metric(name), project).aggregates
-        if each.values is None
-    }
-    names = [*TABLES, *(f"unit_day_metrics_{name}" for name in sorted(sources))]
-    found = {name: engine.table(experiment, name) for name in names}
+    """Read all published tables of an experiment, the unit-days of a source as one."""
+    found = {name: engine.table(experiment, name) for name in TABLES}
+    tables = engine._reader.tables(
+        project.experiment(experiment), engine._reader.current(experiment)
+    )
+    for name, table in tables.items():
+        if table.name.kind == "unit_day_metrics":
+            whole = f"unit_day_metrics_{table.name.source}"
+            read = engine.table(experiment, name)
+            found[whole] = side_by_side(found[whole], read) if whole in found else read
     return {**found, "results": engine.results(experiment)}
+
+
+def side_by_side(left: pa.Table, right: pa.Table) -> pa.Table:
+    """Return the unit-days of two tables as one, their columns sorted by name."""
+    keys = ["unit_id", "ds"]
+    both = left.join(right, keys, join_type="full outer")
+    return both.select([*keys, *sorted(set(both.column_names).difference(keys))])
 
 
 TABLES = ("exposure_counts", "unit_day_exposures", "first_exposures", "exposures_summary")

@@ -8,6 +8,7 @@ from statsig_staging import expressions, templates, terms
 from statsig_staging.aggregates import ValueKind, moment_expressions
 from statsig_staging.names import digest
 from statsig_staging.planner import dimensions, levels, tables
+from statsig_staging.planner.column_groups import column_groups, definition
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -74,7 +75,6 @@ def define(request: LoadRequest) -> dict[str, str]:
         found[f"sighting {each.name}"] = sighting(each, experiment.unit)
     for source in request.metric_sources:
         columns = request.aggregates_of(source)
-        days = terms.by_day(columns)
         found[f"source {source.name}"] = digest(
             sighting(source, experiment.unit),
             *_dates(request, source, columns),
@@ -83,7 +83,9 @@ def define(request: LoadRequest) -> dict[str, str]:
         )
         if request.reach(source):
             found[f"reach {source.name}"] = f"{request.reach(source)} days before exposure"
-        found[f"aggregates {source.name}"] = " ".join(column.column for column in days)
+        found[definition(source.name, 1)] = ""
+        for group in column_groups(request, source):
+            found |= group.definitions
         found |= _values(source, columns)
         kept = tables.metric_rows(experiment.id, source, columns)
         found[f"rows {source.name}"] = digest(

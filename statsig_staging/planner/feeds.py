@@ -10,6 +10,7 @@ from statsig_staging.aggregates import ValueKind
 from statsig_staging.days import DAY
 from statsig_staging.plan import KeptRows
 from statsig_staging.planner import tables, watching
+from statsig_staging.planner.column_groups import column_groups
 from statsig_staging.planner.exposures import Loaded
 from statsig_staging.planner.readings import days_to_read, in_reasons, reading_of
 from statsig_staging.planner.request import last_published
@@ -58,20 +59,30 @@ def feeds(request: LoadRequest) -> tuple[UnitDays, ...]:
     return tuple(found)
 
 
-def stores(feed: UnitDays) -> tuple[Store, ...]:
+def unit_days(request: LoadRequest, feed: UnitDays) -> tuple[UnitDays, ...]:
+    """Return a metric source as it feeds each of its tables of unit-days."""
+    return tuple(
+        replace(feed, aggregates=group.aggregates, number=group.number)
+        for group in column_groups(request, feed.source)
+    )
+
+
+def stores(request: LoadRequest, feed: UnitDays) -> tuple[Store, ...]:
     """Return what is stored of a metric source: its unit-days and its values, where there are such."""
     values = (
-        UnitDayValues(kind=kind, feed=replace(feed, aggregates=terms.by_value(feed.every, kind)))
+        UnitDayValues(kind=kind, feed=replace(feed, aggregates=found))
         for kind in ValueKind
+        if (found := terms.by_value(feed.every, kind))
     )
-    every: tuple[Store, ...] = (feed, *values)
-    return tuple(store for store in every if store.aggregates)
+    return (*unit_days(request, feed), *values)
 
 
 def full_steps(request: LoadRequest, feed: UnitDays) -> tuple[Step, ...]:
     """Return the steps that build everything of a metric source anew."""
     every = Loaded(request.days_of(feed.source))
-    return tuple(store.days_step(every, full=True, reason="every day") for store in stores(feed))
+    return tuple(
+        store.days_step(every, full=True, reason="every day") for store in stores(request, feed)
+    )
 
 
 def feed_steps(
@@ -80,7 +91,7 @@ def feed_steps(
     """Return the steps of one metric source: whole days, then other days of late units."""
     published, source = last_published(request), feed.source
     every = request.days_of(source)
-    held = stores(feed)
+    held = stores(request, feed)
     anew = {store.name: _why_anew(request, store, published, definitions) for store in held}
     whys = [why for why in anew.values() if why is not None]
     if len(whys) == len(held):
@@ -94,7 +105,7 @@ def feed_steps(
     steps = list(keeping.steps)
     feed = replace(feed, from_kept=bool(keeping.kept))
     read = dict(reasons)
-    for store in stores(feed):
+    for store in stores(request, feed):
         of = _Store(request=request, store=store, definitions=definitions, why=anew[store.name])
         found, more = of.steps(days, reasons, others)
         steps += found
@@ -236,12 +247,16 @@ def _why_anew(
 ) -> str | None:
     """Return why a store is built anew, or None where it is not."""
     name = _feed_of(store).source.name
+    staged = published.definitions.get(store.definition)
+    before = published.definitions.get(f"source {name}")
+    is_further = isinstance(store, UnitDays) and store.number > 1
+    if is_further and staged is None and before == definitions[f"source {name}"]:
+        return _why_restated(request, name, frozenset(each.column for each in store.aggregates))
     if store.target.name.catalog not in published.tables:
         return "new source"
-    staged = published.definitions.get(store.definition)
-    if published.definitions.get(f"source {name}") is None or staged is None:
+    if before is None or staged is None:
         return "a source that was not needed for a while"
-    if published.definitions.get(f"source {name}") != definitions[f"source {name}"]:
+    if before != definitions[f"source {name}"]:
         return "the definition of the source changed"
     restated = _columns_anew(request, store, published, definitions)
     if restated >= {each.column for each in store.aggregates}:
@@ -258,7 +273,7 @@ def unseen_change(
         _why_anew(request, store, published, definitions)
         for feed in feeds(request)
         if feed.scan.source.name == source.name
-        for store in stores(feed)
+        for store in stores(request, feed)
     ]
     if observation.dated or (anew and all(anew)):
         return ""

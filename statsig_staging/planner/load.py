@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from statsig_staging.days import DAY
@@ -9,7 +10,14 @@ from statsig_staging.plan import KeptRows, Plan, Refresh, Step
 from statsig_staging.planner import exposures, funnels, levels, results, tables, watching
 from statsig_staging.planner.definitions import define
 from statsig_staging.planner.exposures import Loaded
-from statsig_staging.planner.feeds import Planned, feed_steps, feeds, full_steps, unseen_change
+from statsig_staging.planner.feeds import (
+    Planned,
+    feed_steps,
+    feeds,
+    full_steps,
+    unit_days,
+    unseen_change,
+)
 from statsig_staging.planner.readings import (
     days_to_read,
     exposed_days,
@@ -40,6 +48,9 @@ def build_plan(request: LoadRequest) -> Plan:
     levels.check(request)
     definitions = define(request)
     refresh, reason = _refresh(request, definitions)
+    if request.published is not None and refresh is not request.refresh:
+        request = replace(request, refresh=refresh)
+        definitions = define(request)
     planned = _full(request) if refresh is Refresh.FULL else _incremental(request, definitions)
     return Plan(
         experiment_id=request.experiment.id,
@@ -146,43 +157,42 @@ def _results_steps(
 
 
 def _totals(request: LoadRequest, *, since: date, full: bool) -> tuple[UnitTotals, ...]:
-    through = None if full else _carried_through(request, since)
-    found = []
-    for feed in feeds(request):
-        source = feed.scan.source.name
-        if not feed.aggregates:
-            continue
-        lasting = tuple(each for each in feed.aggregates if each.counts_after)
-        target = tables.unit_totals(request.experiment.id, source, lasting)
-        carried = None
-        if through is not None:
-            snapshot_id = last_published(request).tables[target.name.catalog].snapshot_id
-            carried = Carried(through=through, snapshot_id=snapshot_id)
-        found.append(
-            UnitTotals(
-                source=source,
-                target=target,
-                unit_days=feed.target,
-                aggregates=feed.aggregates,
-                database=request.database,
-                carried=carried,
-            )
+    found = tuple(
+        UnitTotals(
+            source=feed.source.name,
+            number=feed.number,
+            target=tables.unit_totals(
+                request.experiment.id, feed.source.name, feed.aggregates, feed.number
+            ),
+            unit_days=feed.target,
+            aggregates=feed.aggregates,
+            database=request.database,
+            carried=None,
         )
-    return tuple(found)
+        for source in feeds(request)
+        for feed in unit_days(request, source)
+    )
+    return found if full else _carried(found, last_published(request), since)
 
 
-def _carried_through(request: LoadRequest, since: date) -> date | None:
-    """Return the day through which the published totals still hold; None where they do not."""
-    published = last_published(request)
-    through = published.totals_through
+def _carried(
+    totals: tuple[UnitTotals, ...], published: Published, since: date
+) -> tuple[UnitTotals, ...]:
+    """Return totals that start from the published ones, where all of these still hold."""
+    through, versions = published.totals_through, published.tables
     if through is None or through >= since:
-        return None
-    names = [
-        tables.unit_totals(request.experiment.id, feed.source.name, ()).name.catalog
-        for feed in feeds(request)
-        if feed.aggregates
-    ]
-    return through if all(name in published.tables for name in names) else None
+        return totals
+    if any(each.target.name.catalog not in versions for each in totals):
+        return totals
+    return tuple(
+        replace(
+            each,
+            carried=Carried(
+                through=through, snapshot_id=versions[each.target.name.catalog].snapshot_id
+            ),
+        )
+        for each in totals
+    )
 
 
 def _incremental(request: LoadRequest, definitions: Mapping[str, str]) -> Planned:

@@ -270,15 +270,14 @@ def _retained(
     wanted: Results, aggregates: Mapping[str, tuple[str, Slot]], since: date | None
 ) -> Iterator[_Relation]:
     derived = [slot for _, slot in aggregates.values() if isinstance(slot, Retained)]
-    by_name = {source.source: source for source in wanted.totals}
     for retention in dict.fromkeys(slot.of for slot in derived):
-        source = by_name[retention.starts.source]
         held = {
             key_of(slot): "completed" if slot.is_completed else "windows"
             for slot in derived
             if slot.of == retention
         }
-        yield _Relation([retentions.windows(retention, source, wanted.days[-1], since)], held)
+        windows = retentions.windows(retention, wanted.totals, wanted.days[-1], since)
+        yield _Relation([windows], held)
 
 
 def _reached(wanted: Results, aggregates: Mapping[str, tuple[str, Slot]]) -> Iterator[_Relation]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from statsig_staging import durations, terms
 from statsig_staging.days import DAY, Window
 from statsig_staging.errors import WarehouseError
+from statsig_staging.plan import Refresh
 from statsig_staging.planner.scans import Scan
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from statsig_staging.aggregates import Aggregate
     from statsig_staging.config import AssignmentSource, Experiment, MetricSource, Project
-    from statsig_staging.plan import Refresh
     from statsig_staging.sources import Observation, SourceFile
     from statsig_staging.state import Published
     from statsig_staging.terms import Statistic
@@ -40,6 +40,8 @@ class LoadRequest:
         known: Source → files that the published load knew; of a source that is missing nothing is known.
         metrics: Metrics whose columns are computed anew on every day.
         again: Source → days that are read again in any case, each with its reason.
+        placed_as: Definitions of the load whose aggregates lie where this one's are to lie; None for the
+            published load, or none where everything is built anew.
     """
 
     project: Project
@@ -53,6 +55,7 @@ class LoadRequest:
     known: Mapping[str, tuple[SourceFile, ...]] = field(default_factory=dict)
     metrics: tuple[str, ...] = ()
     again: Mapping[str, Mapping[date, str]] = field(default_factory=dict)
+    placed_as: Mapping[str, str] | None = None
 
     @property
     def assignment_source(self) -> AssignmentSource:
@@ -85,6 +88,15 @@ class LoadRequest:
     def sources(self) -> tuple[AssignmentSource | MetricSource, ...]:
         """All sources that the experiment reads."""
         return (self.assignment_source, *self.metric_sources)
+
+    @property
+    def places(self) -> Mapping[str, str]:
+        """The definitions that say in which table each aggregate lies that is staged already."""
+        if self.placed_as is not None:
+            return self.placed_as
+        if self.published is None or self.refresh is Refresh.FULL:
+            return {}
+        return self.published.definitions
 
     @property
     def watermark(self) -> date:

@@ -9,10 +9,18 @@ from sqlglot import exp
 
 from statsig_staging import templates
 from statsig_staging.plan import Batch, CreateTable, Replace, Step
-from statsig_staging.planner import carried, dimensions, direct, levels, percentiles, tables
+from statsig_staging.planner import (
+    carried,
+    dimensions,
+    direct,
+    levels,
+    moments,
+    percentiles,
+    tables,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import date
 
     from statsig_staging.config import AssignmentSource, Experiment
@@ -166,7 +174,7 @@ def _grouped(wanted: Results, most: int) -> Iterator[tuple[exp.Query, Sequence[S
     moving = [each for each in wanted.statistics if carried.is_carried(each)]
     others = [each for each in wanted.statistics if not carried.is_carried(each)]
     if together:
-        for group in _groups(moving, most):
+        for group in _groups(wanted, moving, most):
             yield carried.statistics(wanted, group, together), group
     costly = _latest_only(wanted)
     limited = {each.key for each in costly}
@@ -174,9 +182,9 @@ def _grouped(wanted: Results, most: int) -> Iterator[tuple[exp.Query, Sequence[S
     for rollup in rollups:
         own = others if rollup in together else wanted.statistics
         of_every_day = [each for each in own if each.key not in limited]
-        for group in _groups(of_every_day, most):
+        for group in _groups(wanted, of_every_day, most):
             yield _directly(wanted, group, rollup), group
-        for group in _groups(costly, most):
+        for group in _groups(wanted, costly, most):
             yield _directly(latest, group, rollup), group
 
 
@@ -193,13 +201,20 @@ def _directly(wanted: Results, chosen: Sequence[Statistic], rollup: str) -> exp.
     return direct.statistics(wanted, chosen, rollup)
 
 
-def _groups(statistics: Iterable[Statistic], most: int) -> Iterator[tuple[Statistic, ...]]:
-    """Return metrics that one statement computes: of one clock and reach, and of few sources.
+def _groups(
+    wanted: Results, statistics: Iterable[Statistic], most: int
+) -> Iterator[tuple[Statistic, ...]]:
+    """Return metrics that one statement computes: of one clock and reach, and of few tables.
 
     Percentiles are computed source by source.
     """
     alike: dict[tuple[Clock, int, str | None], list[Statistic]] = {}
-    for each in sorted(statistics, key=_by_sources):
+    numbers = {
+        moments.key_of(aggregate): source.number
+        for source in wanted.totals
+        for aggregate in source.aggregates
+    }
+    for each in sorted(statistics, key=lambda statistic: _tables(statistic, numbers)):
         source = None if each.percentile is None else each.aggregates[0].source
         alike.setdefault((each.clock, direct.reach(each), source), []).append(each)
     for group in alike.values():
@@ -207,8 +222,10 @@ def _groups(statistics: Iterable[Statistic], most: int) -> Iterator[tuple[Statis
             yield tuple(group[first : first + most])
 
 
-def _by_sources(statistic: Statistic) -> tuple[str, ...]:
-    return tuple(sorted({aggregate.source for aggregate in statistic.aggregates}))
+def _tables(statistic: Statistic, numbers: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
+    """Return the sources of a metric, and which of their tables of unit-days it needs."""
+    found = {(each.source, numbers.get(moments.key_of(each), 1)) for each in statistic.aggregates}
+    return tuple(sorted(found))
 
 
 def _finished(wanted: Results, statistics: exp.Query) -> exp.Query:

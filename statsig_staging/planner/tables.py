@@ -107,23 +107,30 @@ def exposures_summary(experiment_id: str) -> Table:
     )
 
 
-def unit_day_metrics(experiment_id: str, source: str, aggregates: Iterable[Aggregate]) -> Table:
-    """Return the table of a metric source's aggregates by unit and day."""
+def unit_day_metrics(
+    experiment_id: str, source: str, aggregates: Iterable[Aggregate], number: int = 1
+) -> Table:
+    """Return the table of a metric source's aggregates by unit and day; one of several has a number."""
     return Table(
-        name=source_table("unit_day_metrics", experiment_id, source),
+        name=source_table("unit_day_metrics", experiment_id, source, number),
         experiment_id=experiment_id,
         partitioned=True,
         columns=(_UNIT, _DS, *_aggregated(aggregates)),
     )
 
 
-def unit_totals(experiment_id: str, source: str, aggregates: Iterable[Aggregate]) -> Table:
-    """Return the table of a metric source's aggregates by unit, summed through one day."""
+def unit_totals(
+    experiment_id: str, source: str, aggregates: Iterable[Aggregate], number: int = 1
+) -> Table:
+    """Return the table of the totals of what :func:`unit_day_metrics` of this number holds, through one day.
+
+    Before an exposure nothing is added up.
+    """
     through = Column("ds", _DATE, "Last day that went in, the same in every row")
     return Table(
-        name=source_table("unit_totals", experiment_id, source),
+        name=source_table("unit_totals", experiment_id, source, number),
         experiment_id=experiment_id,
-        columns=(_UNIT, through, *_aggregated(aggregates)),
+        columns=(_UNIT, through, *_aggregated(each for each in aggregates if each.counts_after)),
     )
 
 

@@ -9,8 +9,9 @@ from sqlglot import exp
 
 from statsig_staging import aggregates, templates, terms
 from statsig_staging.days import in_words
+from statsig_staging.names import numbered
 from statsig_staging.plan import Batch, CreateTable, Merge, ReplacePartitions, Step
-from statsig_staging.planner import tables
+from statsig_staging.planner import column_groups, tables
 from statsig_staging.planner.aggregation import aggregated
 from statsig_staging.planner.exposures import on_days
 from statsig_staging.planner.scans import parameter
@@ -43,6 +44,7 @@ class UnitDays:
         database: The staging database.
         traits: How the warehouse likes its statements.
         from_kept: Whether rows come from those that were kept of the source.
+        number: Which of the source's tables of unit-days it fills.
     """
 
     scan: Scan
@@ -53,12 +55,13 @@ class UnitDays:
     database: str
     traits: Traits
     from_kept: bool = False
+    number: int = 1
 
     @property
     def target(self) -> Table:
         """The table of the unit-days."""
         return tables.unit_day_metrics(
-            self.scan.experiment.id, self.scan.source.name, self.aggregates
+            self.scan.experiment.id, self.source.name, self.aggregates, self.number
         )
 
     @property
@@ -74,12 +77,12 @@ class UnitDays:
     @property
     def name(self) -> str:
         """The name of the step that loads whole days."""
-        return f"unit_day_metrics_{self.scan.source.name}"
+        return f"unit_day_metrics_{numbered(self.source.name, self.number)}"
 
     @property
     def definition(self) -> str:
         """The name of its definition: the columns that unit-days have."""
-        return f"aggregates {self.source.name}"
+        return column_groups.definition(self.source.name, self.number)
 
     def select(self, days: Days, units: exp.Expr) -> exp.Query:
         """Return the unit-days of ``days`` for the given first exposures."""
@@ -383,7 +386,7 @@ class UnitDays:
         late = self.late_units(published)
         batches = self.batches(days, lambda portion: self._changes(portion, late))
         return Step(
-            name=f"late_units_{self.source.name}",
+            name=f"late_units_{numbered(self.source.name, self.number)}",
             reason=f"days of units whose first exposure is new on an old day, gone or moved; "
             f"at most {in_words(days)}",
             action=Merge(

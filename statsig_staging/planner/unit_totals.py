@@ -35,10 +35,11 @@ class Carried:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitTotals:
-    """The totals of one metric source's unit-days.
+    """The totals of one table of a metric source's unit-days.
 
     Attributes:
         source: The metric source.
+        number: Which of its tables of unit-days they are of.
         target: The table of the totals.
         unit_days: The table that they sum.
         aggregates: What is summed.
@@ -47,6 +48,7 @@ class UnitTotals:
     """
 
     source: str
+    number: int
     target: Table
     unit_days: Table
     aggregates: tuple[Aggregate, ...]

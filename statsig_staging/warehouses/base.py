@@ -38,12 +38,16 @@ class Traits:
             any number.
         reads_chosen_files: Whether a statement reads the files that its batch lists, and no others of
             their days.
+        aggregates_per_table: Most aggregates that one table of unit-days has. Half of the columns of a table
+            may be left of metrics that are gone, and Athena's MERGE fails on a target of more than 321
+            (https://github.com/apache/iceberg/issues/10294).
     """
 
     days_per_statement: int
     price_per_tb: float = 0.0
     bytes_per_statement: int | None = None
     reads_chosen_files: bool = True
+    aggregates_per_table: int = 150
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
