@@ -64,6 +64,10 @@ def _general(module: str, *needs: str) -> Program:
     return Program(module=f"benchmarks.peers.{module}", environment="general", needs=needs)
 
 
+_SQLMESH = Program(
+    module="benchmarks.peers.sqlmesh_duckdb", environment="sqlmesh", needs=("sqlmesh",)
+)
+
 PROGRAMS = {
     OURS: Program(module="benchmarks.ours"),
     f"{OURS}_full_load": Program(module="benchmarks.ours"),
@@ -72,6 +76,8 @@ PROGRAMS = {
     "polars_by_hand": _general("polars_by_hand", "polars"),
     "dbt_duckdb_delete_insert": _general("dbt_duckdb", "dbt.adapters.duckdb", "dbt.cli.main"),
     "dbt_duckdb_merge": _general("dbt_duckdb", "dbt.adapters.duckdb", "dbt.cli.main"),
+    "sqlmesh_by_time_range": _SQLMESH,
+    "sqlmesh_restated": _SQLMESH,
 }
 
 
