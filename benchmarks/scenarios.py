@@ -96,7 +96,7 @@ SCENARIOS = {
             name="nothing_changed",
             about="everything is loaded; then there is nothing to do",
             moments=lambda days: (Moment(days=days), Moment(days=days)),
-            subjects=(OURS,),
+            subjects=(OURS, _SQLMESH),
             skipped=((BY_HAND, "it keeps no state, so it cannot tell"),),
         ),
         Scenario(
@@ -113,6 +113,7 @@ SCENARIOS = {
             name="new_metric",
             about="nine metrics are loaded; then a tenth is asked for",
             moments=lambda days: (Moment(days=days, metrics="nine"), Moment(days=days)),
+            subjects=(OURS, BY_HAND, _SQLMESH),
         ),
         Scenario(
             name="hundred_metrics",
@@ -124,7 +125,7 @@ SCENARIOS = {
             name="daily_loads",
             about="every day is loaded when it is over, in one process",
             moments=lambda days: tuple(Moment(days=day) for day in range(1, days + 1)),
-            subjects=_DAILY,
+            subjects=(*_DAILY, _SQLMESH),
             one_process=True,
         ),
         Scenario(

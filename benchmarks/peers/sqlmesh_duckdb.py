@@ -27,6 +27,9 @@ from benchmarks.process import Cost, Read, serve, shown
 if TYPE_CHECKING:
     from benchmarks.process import Load, Task
 
+Days = dict[str, tuple[str, ...]]
+"""Source → some of its days."""
+
 TOLD = "restated"
 """End of the name of a subject that is told which days changed."""
 
@@ -82,35 +85,37 @@ def load(task: Task, load: Load) -> Cost:
     adapters.addHandler(heard)
     context = Context(paths=str(Path(task.folder) / "sqlmesh"))
     try:
-        _perform(context, load, told, now)
+        days = _perform(context, load, told, now)
     finally:
         context.close()
         adapters.removeHandler(heard)
-    days = load.new_days or (() if load.old_days_changed else load.days)
+    columns = {"exposures": EXPOSURE_COLUMNS, "events": SETS[load.metrics].columns}
     return Cost(
         statements=heard.count,
         reads=tuple(
-            Read(files=tuple(shown(task.sources, table, told.get(table, days))), columns=columns)
-            for table, columns in (
-                ("exposures", EXPOSURE_COLUMNS),
-                ("events", SETS[load.metrics].columns),
-            )
+            Read(files=tuple(shown(task.sources, table, read)), columns=columns[table])
+            for table, read in days.items()
         ),
     )
 
 
-def _perform(context: Context, load: Load, told: dict[str, tuple[str, ...]], now: str) -> None:
+def _perform(context: Context, load: Load, told: Days, now: str) -> Days:
+    """Return the days that are read of each source."""
     plan: dict[str, Any] = {"auto_apply": True, "no_prompts": True, "execution_time": now}
-    if load.is_full or not (load.new_days or load.old_days_changed):
-        context.plan(**plan)
-    elif told:
+    if told:
         for table, days in told.items():
             context.plan(**plan, restate_models=[_name(READS[table])], start=days[0], end=days[-1])
-    elif context.run(execution_time=now).is_failure:
+        return told
+    if load.is_full or not (load.new_days or load.old_days_changed):
+        new = context.plan(**plan).context_diff.new_snapshots.values()
+        names = {snapshot.node.view_name for snapshot in new}
+        return {table: load.days for table, model in READS.items() if model in names}
+    if context.run(execution_time=now).is_failure:
         raise RuntimeError("sqlmesh run failed")
+    return dict.fromkeys(READS, load.new_days)
 
 
-def _old_days(load: Load) -> dict[str, tuple[str, ...]]:
+def _old_days(load: Load) -> Days:
     """Return the days that were loaded before and changed, of each source."""
     found = {
         table: tuple(sorted(day for day in days if day not in load.new_days))
