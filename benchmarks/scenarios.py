@@ -69,7 +69,7 @@ class Scenario:
 
 _INCREMENTAL = ("dbt_duckdb_delete_insert", "dbt_duckdb_merge")
 _SQLMESH = "sqlmesh_by_time_range"
-_PEERS = ("polars_by_hand", *_INCREMENTAL, _SQLMESH)
+_PEERS = ("polars_by_hand", *_INCREMENTAL, _SQLMESH, "pyspark_by_hand")
 _DAILY = (OURS, f"{OURS}_full_load", BY_HAND, f"{BY_HAND}_recompute")
 
 
@@ -222,7 +222,7 @@ def run_scenario(
     }
     RUNS.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=RUNS, prefix=f"{scenario.name}-") as place:
-        reference = _reference(scenario, dataset, limits, Path(place) / "reference")
+        reference = reference_of(scenario, dataset, limits, Path(place) / "reference")
         for turn in range(repeat):
             for name in scenario.subjects:
                 if name in missing:
@@ -234,7 +234,7 @@ def run_scenario(
     return tuple(outcomes.values())
 
 
-def _reference(scenario: Scenario, dataset: Dataset, limits: Limits, folder: Path) -> Path:
+def reference_of(scenario: Scenario, dataset: Dataset, limits: Limits, folder: Path) -> Path:
     """Return the results of a full load by hand of what exists in the end."""
     last = scenario.moments(dataset.scale.days)[-1]
     alone = replace(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -29,11 +30,13 @@ class Program:
         module: What ``python -m`` runs.
         environment: Name of the environment below ``.bench-venv``; None for this one.
         needs: What must be importable there.
+        command: What must be found on the path, where there is anything.
     """
 
     module: str
     environment: str | None = None
     needs: tuple[str, ...] = ()
+    command: str | None = None
 
     @property
     def python(self) -> Path:
@@ -44,6 +47,8 @@ class Program:
 
     def missing(self) -> str | None:
         """Return why it cannot take part; None where it can."""
+        if self.command is not None and shutil.which(self.command) is None:
+            return f"{self.command} is not on the path"
         return _missing(self.python, self.needs)
 
 
@@ -78,6 +83,12 @@ PROGRAMS = {
     "dbt_duckdb_merge": _general("dbt_duckdb", "dbt.adapters.duckdb", "dbt.cli.main"),
     "sqlmesh_by_time_range": _SQLMESH,
     "sqlmesh_restated": _SQLMESH,
+    "pyspark_by_hand": Program(
+        module="benchmarks.peers.pyspark_by_hand",
+        environment="pyspark",
+        needs=("pyspark",),
+        command="java",
+    ),
 }
 
 
