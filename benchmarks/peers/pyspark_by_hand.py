@@ -99,6 +99,9 @@ def load(task: Task, load: Load) -> Cost:
     tables.write("first_exposures", _FIRST_EXPOSURES)
     tables.write("exposures_summary", _EXPOSURES_SUMMARY.format(last=load.days[-1]))
     tables.write("unit_day_metrics", _unit_day_metrics(metrics, between), by_day=True)
+    if anew:
+        # As a table: Spark would compute what is read twice twice.
+        tables.write("moves", _moves(metrics))
     moments = _moments_of_all_days(metrics) if anew else _moments_of_day(metrics, days[-1])
     spark.sql(moments).createOrReplaceTempView("moments")
     tables.write("results", _results(metrics), by_day=True)
@@ -194,7 +197,8 @@ GROUP BY f.unit_id, e.ds
 """
 
 
-def _moments_of_all_days(metrics: MetricSet) -> str:
+def _moves(metrics: MetricSet) -> str:
+    """Sum, day by day, by how much each unit moves its group's totals, squares and products."""
     names = [each.name for each in metrics.aggregates]
     values = ", ".join(f"CAST(coalesce(m.{x}, 0) AS DOUBLE) AS {x}" for x in names)
     zeros = ", ".join(f"0D AS {x}" for x in names)
@@ -203,11 +207,6 @@ def _moments_of_all_days(metrics: MetricSet) -> str:
     sums = ", ".join(f"sum({sql}) AS {x}" for x, sql in expressions(metrics, "{}").items())
     before, now = expressions(metrics, "{}_before"), expressions(metrics, "{}_now")
     moved = ", ".join(f"sum({now[x]} - {before[x]}) AS moved_{x}" for x in metrics.moments)
-    dailies = ", ".join(f"coalesce(m.{x}, 0D) AS {x}" for x in metrics.moments)
-    days = "(PARTITION BY side ORDER BY day)"
-    totals = ", ".join(
-        f"coalesce(sum(m.moved_{x}) OVER {days}, 0D) AS {x}" for x in metrics.moments
-    )
     return f"""
 WITH counted AS (
     SELECT m.unit_id, m.ds, f.group_id, false AS gone, {values}
@@ -218,16 +217,25 @@ WITH counted AS (
     FROM first_exposures WHERE crossover
 ),
 earlier AS (SELECT *, {befores} FROM counted WINDOW unit_days AS (PARTITION BY unit_id ORDER BY ds)),
-running AS (SELECT *, {nows} FROM earlier),
-moves AS (SELECT ds, group_id, {sums}, {moved} FROM running GROUP BY ds, group_id),
-laid AS (
-    SELECT s.cumulative_exposures AS units, s.ds AS day, s.group_id AS side, m.*
-    FROM exposures_summary AS s LEFT JOIN moves AS m ON m.ds = s.ds AND m.group_id = s.group_id
-)
-SELECT 'daily' AS rollup, day AS ds, side AS group_id, units, {dailies} FROM laid AS m
+running AS (SELECT *, {nows} FROM earlier)
+SELECT ds, group_id, {sums}, {moved} FROM running GROUP BY ds, group_id
+"""
+
+
+def _moments_of_all_days(metrics: MetricSet) -> str:
+    """Lay the moves out by day and group, and sum them up over days."""
+    days = "(PARTITION BY s.group_id ORDER BY s.ds)"
+    dailies = ", ".join(f"coalesce(m.{x}, 0D) AS {x}" for x in metrics.moments)
+    totals = ", ".join(
+        f"coalesce(sum(m.moved_{x}) OVER {days}, 0D) AS {x}" for x in metrics.moments
+    )
+    summary = (
+        "exposures_summary AS s LEFT JOIN moves AS m ON m.ds = s.ds AND m.group_id = s.group_id"
+    )
+    return f"""
+SELECT 'daily' AS rollup, s.ds, s.group_id, s.cumulative_exposures AS units, {dailies} FROM {summary}
 UNION ALL
-SELECT 'cumulative', day, side, units, {totals}
-FROM laid AS m
+SELECT 'cumulative', s.ds, s.group_id, s.cumulative_exposures, {totals} FROM {summary}
 """
 
 
