@@ -300,9 +300,7 @@ def answer(task: Task) -> None:
     """Write all results into one file."""
     place = Path(task.folder) / "answer"
     results = _session().read.parquet(f"{task.folder}/tables/results")
-    results.withColumn("ds", results.ds.cast(pyspark.sql.types.DateType())).coalesce(
-        1
-    ).write.parquet(str(place))
+    results.coalesce(1).write.mode("overwrite").parquet(str(place))
     [file] = place.glob("*.parquet")
     file.rename(task.answer)
 
