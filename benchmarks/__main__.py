@@ -9,7 +9,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks import datasets, gates, ingestion, planning, polling, process, report, scenarios
+from benchmarks import (
+    athena_price,
+    datasets,
+    gates,
+    ingestion,
+    planning,
+    polling,
+    process,
+    report,
+    scenarios,
+)
 from benchmarks.scenarios import SCENARIOS, Limits
 
 if TYPE_CHECKING:
@@ -21,6 +31,7 @@ OTHERS: dict[str, tuple[Callable[[str], list[Record]], Callable[[Sequence[Record
     planning.NAME: (planning.measure, planning.markdown),
     polling.NAME: (polling.measure, polling.markdown),
     ingestion.NAME: (ingestion.measure, ingestion.markdown),
+    athena_price.NAME: (athena_price.measure, athena_price.markdown),
 }
 """Scenarios that are no loads: name → what measures at a scale, and what lays its records out."""
 

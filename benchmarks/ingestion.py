@@ -1,4 +1,7 @@
-"""Forwarded ingestion: NDJSON into the date-partitioned table, beside a bare COPY and one that de-duplicates."""
+"""Forwarded ingestion: NDJSON into the date-partitioned table.
+
+On the disk beside a bare COPY and one that de-duplicates, on S3 beside awswrangler.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from benchmarks import forwarding
-from benchmarks.report import surroundings
+from benchmarks import forwarding, forwarding_s3
+from benchmarks.report import skipped, surroundings, table
 from benchmarks.subjects import BY_HAND, OURS
 
 if TYPE_CHECKING:
@@ -27,19 +30,33 @@ SUBJECTS = {
 """What forwarding calls a subject → what the benchmarks call it."""
 
 
+BARE = (f"{BY_HAND}_bare", forwarding_s3.BARE)
+"""Who writes what comes twice twice."""
+
+
 def measure(scale: str) -> list[Record]:
-    """Return what each way of loading one file of events takes."""
-    with TemporaryDirectory() as folder:
+    """Return what each way of loading one file of events takes, on the disk and on S3."""
+    with TemporaryDirectory() as folder, forwarding_s3.ways() as ways:
         path = Path(folder, "events.ndjson")
         forwarding.write_events(path, ROWS[scale])
-        found = {each.name: each for each in forwarding.measure(path, Path(folder, "out"))}
+        on_disk = forwarding.measure(path, Path(folder, "disk"))
+        on_s3 = forwarding.measure(path, Path(folder, "s3"), ways)
         size = path.stat().st_size
-    rows = found["copy distinct"].rows_written
-    subjects = {
-        SUBJECTS[name]: _record(subject, size, rows if name != "copy" else ROWS[scale])
-        for name, subject in found.items()
-    }
-    return [{"scenario": NAME, "scale": scale, "subjects": subjects, **surroundings()}]
+    local = {SUBJECTS[each.name]: each for each in on_disk}
+    distinct = local[SUBJECTS["copy distinct"]].rows_written
+    records = []
+    for how, found in (("disk", local), ("S3", {each.name: each for each in on_s3})):
+        subjects = {
+            name: _record(each, size, ROWS[scale] if name in BARE else distinct)
+            for name, each in found.items()
+        }
+        records.append(
+            {"scenario": NAME, "how": how, "scale": scale, "subjects": subjects, **surroundings()}
+        )
+    why = forwarding_s3.missing()
+    if why is not None:
+        records[-1]["subjects"] |= {name: skipped(why) for name in forwarding_s3.AWSWRANGLER}
+    return records
 
 
 def _record(subject: Subject, size: int, rows: int) -> Record:
@@ -57,22 +74,22 @@ def _record(subject: Subject, size: int, rows: int) -> Record:
 
 
 def markdown(records: Sequence[Record]) -> str:
-    """Return one row per subject."""
-    lines = [
-        "| ingestion | subject | seconds | cpu s | rows | rows a second | peak MB | rows right |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for record in records:
-        for name, of in record["subjects"].items():
-            cells = (
-                record["scale"],
-                name,
-                of["seconds"],
-                of["cpu_seconds"],
-                of["rows"],
-                of["rows_per_second"],
-                round(of["peak_bytes"] / 1e6),
-                "yes" if of["equal"] else "no",
-            )
-            lines.append(f"| {' | '.join(map(str, cells))} |")
-    return "\n".join(lines)
+    """Return one row per place and subject."""
+    header = (
+        "ingestion", "scale", "subject", "seconds", "cpu s", "rows", "rows a second", "peak MB",
+        "rows right",
+    )  # fmt: skip
+    rows = (
+        (record["how"], record["scale"], name, *_cells(of))
+        for record in records
+        for name, of in record["subjects"].items()
+    )
+    return table(header, rows)
+
+
+def _cells(of: Record) -> tuple[str, ...]:
+    if "skipped" in of:
+        return (*("-",) * 5, f"skipped: {of['skipped']}")
+    figures = (of[key] for key in ("seconds", "cpu_seconds", "rows", "rows_per_second"))
+    peak = round(of["peak_bytes"] / 1e6)
+    return (*map(str, figures), str(peak), "yes" if of["equal"] else "no")

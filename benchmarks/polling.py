@@ -1,7 +1,8 @@
 """What is waited in vain: how long after a statement's end its caller hears of it, and at how many calls.
 
 Statements run at an Athena endpoint in a process of its own, where each is held for as long as it is to
-last. Ours and PyAthena's default cursor run the same statements, one alone after the other and all at once.
+last. Ours, PyAthena's default cursor and awswrangler run the same statements, one alone after the other and
+all at once, each with the interval that it has by itself.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.report import surroundings
+from benchmarks.report import skipped, surroundings
 from benchmarks.subjects import OURS
 
 if TYPE_CHECKING:
@@ -27,13 +29,14 @@ if TYPE_CHECKING:
 
 NAME = "polling"
 PYATHENA = "pyathena"
+AWSWRANGLER = "awswrangler"
 LONGEST = {"XS": 1.0, "S": 60.0}
 """Seconds of the longest statement, by scale; that of any other scale is the longest of all."""
 
 _SHORTEST = 0.5
 _ALONE = 16
 _AT_ONCE = 20
-_REGION = "us-east-1"
+REGION = "us-east-1"
 
 Record = dict[str, Any]
 
@@ -89,7 +92,7 @@ def new_account(url: str) -> Account:
         "aws_secret_access_key": found["secret_key"],
     }
     account = Account(url=url, id=found["account"], keys=keys)
-    known: dict[str, Any] = {"region_name": _REGION, "endpoint_url": url, **keys}
+    known: dict[str, Any] = {"region_name": REGION, "endpoint_url": url, **keys}
     boto3.client("s3", **known).create_bucket(Bucket=account.bucket)
     boto3.client("glue", **known).create_database(DatabaseInput={"Name": "shop"})
     return account
@@ -105,7 +108,7 @@ def ours(account: Account) -> Iterator[Callable[[str], str]]:
 
     connection = AthenaConnection(
         warehouse="athena",
-        region=_REGION,
+        region=REGION,
         bucket=account.bucket,
         database="shop",
         query_results=account.results,
@@ -146,7 +149,7 @@ def pyathena(account: Account) -> Iterator[Callable[[str], str]]:
     where: dict[str, Any] = {
         "s3_staging_dir": account.results,
         "schema_name": "shop",
-        "region_name": _REGION,
+        "region_name": REGION,
         "endpoint_url": account.url,
         **account.keys,
     }
@@ -160,8 +163,32 @@ def pyathena(account: Account) -> Iterator[Callable[[str], str]]:
         yield run
 
 
-SUBJECTS = {OURS: ours, PYATHENA: pyathena}
-POLLS = {OURS: "athena.BatchGetQueryExecution", PYATHENA: "athena.GetQueryExecution"}
+@contextmanager
+def awswrangler(account: Account) -> Iterator[Callable[[str], str]]:
+    """Run statements with awswrangler's ``start_query_execution`` and its default interval."""
+    import awswrangler as wr
+    import boto3
+
+    known: dict[str, Any] = {"region_name": REGION, **account.keys}
+    session = boto3.Session(**known)
+    wr.config.athena_endpoint_url = account.url
+
+    def run(sql: str) -> str:
+        started = wr.athena.start_query_execution(
+            sql, database="shop", s3_output=account.results, boto3_session=session
+        )
+        wr.athena.wait_query(str(started), boto3_session=session)
+        return str(started)
+
+    yield run
+
+
+SUBJECTS = {OURS: ours, PYATHENA: pyathena, AWSWRANGLER: awswrangler}
+POLLS = {
+    OURS: "athena.BatchGetQueryExecution",
+    PYATHENA: "athena.GetQueryExecution",
+    AWSWRANGLER: "athena.GetQueryExecution",
+}
 
 
 def lengths(count: int, longest: float) -> list[float]:
@@ -196,6 +223,8 @@ def _record(how: str, scale: str, subjects: Record) -> Record:
 
 
 def _measure(url: str, subject: str, seconds: Sequence[float], threads: int) -> Record:
+    if subject != OURS and find_spec(subject) is None:
+        return skipped(f"{subject} is not installed")
     account = new_account(url)
     with SUBJECTS[subject](account) as run, ThreadPoolExecutor(threads) as pool:
         run("SELECT 'warm'")
@@ -243,7 +272,7 @@ def markdown(records: Sequence[Record]) -> str:
         "polls_per_second",
     )  # fmt: skip
     rows = [
-        (record["how"], name, *(str(subject[key]) for key in keys))
+        (record["how"], name, *(str(subject.get(key, "-")) for key in keys))
         for record in records
         for name, subject in record["subjects"].items()
     ]

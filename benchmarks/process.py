@@ -209,20 +209,51 @@ def shown(sources: Path, table: str, days: tuple[str, ...]) -> list[str]:
 
 
 def cpu_seconds() -> float:
-    """Return user and system time of this process and of those that it waited for."""
+    """Return user and system time of this process, of those that it waited for and of those that it runs."""
     found = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(usage.ru_utime + usage.ru_stime for usage in found)
+    own = sum(usage.ru_utime + usage.ru_stime for usage in found)
+    return own + sum(_spent(process) for process in _running_below(Path("/proc/self")))
+
+
+def _spent(process: Path) -> float:
+    """Return user and system time of a process and of those that it waited for."""
+    # Fields 14 to 17 of proc(5); the second, a name in parentheses, may hold spaces.
+    fields = _text(process / "stat").rsplit(")", 1)[-1].split()
+    return sum(int(ticks) for ticks in fields[11:15]) / os.sysconf("SC_CLK_TCK")
+
+
+def _text(file: Path) -> str:
+    """Return what a file of a process says; nothing where the process has just ended."""
+    try:
+        return file.read_text()
+    except OSError:
+        return ""
+
+
+def _running_below(process: Path) -> list[Path]:
+    """Return the processes that a process runs, and those that they run; none where there is no /proc."""
+    found = []
+    for children in process.glob("task/*/children"):
+        for number in _text(children).split():
+            child = Path("/proc", number)
+            found += [child, *_running_below(child)]
+    return found
 
 
 def peak_mb() -> float:
-    """Return the most memory this process ever held."""
+    """Return the most memory that this process ever held, and each of those that it runs."""
     # On Linux ru_maxrss of a new program starts at what its parent held; VmHWM does not.
-    status = Path("/proc/self/status")
-    if status.exists():
-        lines = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
-        return int(lines["VmHWM"].split()[0]) / 1024
+    own = Path("/proc/self")
+    if (own / "status").exists():
+        return sum(_peak_mb(process) for process in (own, *_running_below(own)))
     unit = 1024 * 1024 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+
+
+def _peak_mb(process: Path) -> float:
+    status = _text(process / "status")
+    lines = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
+    return int(lines["VmHWM"].split()[0]) / 1024 if "VmHWM" in lines else 0.0
 
 
 def default_threads() -> int:

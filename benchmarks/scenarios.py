@@ -68,11 +68,9 @@ class Scenario:
 
 
 _INCREMENTAL = ("dbt_duckdb_delete_insert", "dbt_duckdb_merge")
-_PEERS = ("polars_by_hand", *_INCREMENTAL)
+_SQLMESH = "sqlmesh_by_time_range"
+_PEERS = ("polars_by_hand", *_INCREMENTAL, _SQLMESH, "pyspark_by_hand")
 _DAILY = (OURS, f"{OURS}_full_load", BY_HAND, f"{BY_HAND}_recompute")
-
-
-_NOT_YET = tuple((name, "it has no program here yet") for name in ("sqlmesh", "pyspark"))
 
 
 def _middle(days: int) -> int:
@@ -87,20 +85,18 @@ SCENARIOS = {
             about="everything, from nothing",
             moments=lambda days: (Moment(days=days),),
             subjects=(OURS, BY_HAND, *_PEERS),
-            skipped=_NOT_YET,
         ),
         Scenario(
             name="one_more_day",
             about="all days but the last are loaded; then the last day's files appear",
             moments=lambda days: (Moment(days=days - 1), Moment(days=days)),
             subjects=(OURS, BY_HAND, *_PEERS),
-            skipped=_NOT_YET,
         ),
         Scenario(
             name="nothing_changed",
             about="everything is loaded; then there is nothing to do",
             moments=lambda days: (Moment(days=days), Moment(days=days)),
-            subjects=(OURS,),
+            subjects=(OURS, _SQLMESH),
             skipped=((BY_HAND, "it keeps no state, so it cannot tell"),),
         ),
         Scenario(
@@ -111,13 +107,13 @@ SCENARIOS = {
                 Moment(days=days, late=days, without=_middle(days)),
                 Moment(days=days, late=days),
             ),
-            subjects=(OURS, BY_HAND, *_INCREMENTAL),
-            skipped=_NOT_YET,
+            subjects=(OURS, BY_HAND, *_INCREMENTAL, _SQLMESH, "sqlmesh_restated"),
         ),
         Scenario(
             name="new_metric",
             about="nine metrics are loaded; then a tenth is asked for",
             moments=lambda days: (Moment(days=days, metrics="nine"), Moment(days=days)),
+            subjects=(OURS, BY_HAND, _SQLMESH),
         ),
         Scenario(
             name="hundred_metrics",
@@ -129,7 +125,7 @@ SCENARIOS = {
             name="daily_loads",
             about="every day is loaded when it is over, in one process",
             moments=lambda days: tuple(Moment(days=day) for day in range(1, days + 1)),
-            subjects=_DAILY,
+            subjects=(*_DAILY, _SQLMESH),
             one_process=True,
         ),
         Scenario(
@@ -226,7 +222,7 @@ def run_scenario(
     }
     RUNS.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=RUNS, prefix=f"{scenario.name}-") as place:
-        reference = _reference(scenario, dataset, limits, Path(place) / "reference")
+        reference = reference_of(scenario, dataset, limits, Path(place) / "reference")
         for turn in range(repeat):
             for name in scenario.subjects:
                 if name in missing:
@@ -238,7 +234,7 @@ def run_scenario(
     return tuple(outcomes.values())
 
 
-def _reference(scenario: Scenario, dataset: Dataset, limits: Limits, folder: Path) -> Path:
+def reference_of(scenario: Scenario, dataset: Dataset, limits: Limits, folder: Path) -> Path:
     """Return the results of a full load by hand of what exists in the end."""
     last = scenario.moments(dataset.scale.days)[-1]
     alone = replace(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -29,11 +30,13 @@ class Program:
         module: What ``python -m`` runs.
         environment: Name of the environment below ``.bench-venv``; None for this one.
         needs: What must be importable there.
+        command: What must be found on the path, where there is anything.
     """
 
     module: str
     environment: str | None = None
     needs: tuple[str, ...] = ()
+    command: str | None = None
 
     @property
     def python(self) -> Path:
@@ -44,6 +47,8 @@ class Program:
 
     def missing(self) -> str | None:
         """Return why it cannot take part; None where it can."""
+        if self.command is not None and shutil.which(self.command) is None:
+            return f"{self.command} is not on the path"
         return _missing(self.python, self.needs)
 
 
@@ -64,6 +69,10 @@ def _general(module: str, *needs: str) -> Program:
     return Program(module=f"benchmarks.peers.{module}", environment="general", needs=needs)
 
 
+_SQLMESH = Program(
+    module="benchmarks.peers.sqlmesh_duckdb", environment="sqlmesh", needs=("sqlmesh",)
+)
+
 PROGRAMS = {
     OURS: Program(module="benchmarks.ours"),
     f"{OURS}_full_load": Program(module="benchmarks.ours"),
@@ -72,6 +81,14 @@ PROGRAMS = {
     "polars_by_hand": _general("polars_by_hand", "polars"),
     "dbt_duckdb_delete_insert": _general("dbt_duckdb", "dbt.adapters.duckdb", "dbt.cli.main"),
     "dbt_duckdb_merge": _general("dbt_duckdb", "dbt.adapters.duckdb", "dbt.cli.main"),
+    "sqlmesh_by_time_range": _SQLMESH,
+    "sqlmesh_restated": _SQLMESH,
+    "pyspark_by_hand": Program(
+        module="benchmarks.peers.pyspark_by_hand",
+        environment="pyspark",
+        needs=("pyspark",),
+        command="java",
+    ),
 }
 
 

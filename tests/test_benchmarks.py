@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
 
-from benchmarks import datasets, duckdb_by_hand, gates, ours, polling, report, scenarios
+from benchmarks import (
+    athena_price,
+    datasets,
+    duckdb_by_hand,
+    forwarding_s3,
+    gates,
+    ingestion,
+    ours,
+    polling,
+    process,
+    report,
+    scenarios,
+)
 from benchmarks.answers import wrong_rows
 from benchmarks.metrics import EXPERIMENT_ID, GROUPS, SETS
 from benchmarks.process import show, shown
 from benchmarks.scenarios import SCENARIOS, Limits, Measured, Outcome
-from benchmarks.subjects import BY_HAND, OURS, Program
+from benchmarks.subjects import BY_HAND, OURS, PROGRAMS, Program
 from statsig_staging import Project
 from tests import oracle
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SETTINGS = {"threads": "2"}
 LIMITS = Limits(threads=2)
@@ -330,6 +342,132 @@ def test_a_missing_peer_is_named() -> None:
     assert nowhere.missing() == "polars is not installed: make bench-peers"
 
 
+def test_a_missing_command_is_named() -> None:
+    """A peer that needs more than its packages says what."""
+    without_java = Program(module="none", needs=("duckdb",), command="no-such-command")
+    assert without_java.missing() == "no-such-command is not on the path"
+
+
+def answered(scenario: str, subject: str, dataset: datasets.Dataset, folder: Path) -> int:
+    """Return how many rows a peer has wrong; the test is skipped where the peer is not installed."""
+    why = PROGRAMS[subject].missing()
+    if why is not None:
+        pytest.skip(why)
+    found = SCENARIOS[scenario]
+    reference = scenarios.reference_of(found, dataset, LIMITS, folder / "reference")
+    scenarios.perform(found, subject, dataset, LIMITS, folder / subject)
+    return wrong_rows(folder / subject / "answer.parquet", reference)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("subject", "scenario"),
+    [
+        ("sqlmesh_by_time_range", "one_more_day"),
+        ("sqlmesh_by_time_range", "new_metric"),
+        ("sqlmesh_by_time_range", "daily_loads"),
+        ("sqlmesh_restated", "late_file"),
+        ("pyspark_by_hand", "one_more_day"),
+        ("dbt_duckdb_merge", "one_more_day"),
+    ],
+)
+def test_a_peer_answers_as_the_sql_by_hand(
+    subject: str, scenario: str, dataset: datasets.Dataset, tmp_path: Path
+) -> None:
+    """Where its documentation promises that it does."""
+    assert answered(scenario, subject, dataset, tmp_path) == 0
+
+
+@pytest.mark.slow
+def test_a_late_file_is_not_seen_by_a_run(dataset: datasets.Dataset, tmp_path: Path) -> None:
+    """Nothing is missing where a day is loaded that had a file less."""
+    assert answered("late_file", "sqlmesh_by_time_range", dataset, tmp_path) > 0
+
+
+def test_processes_that_run_below_are_counted() -> None:
+    """What a child spends and holds is there while it runs."""
+    spent, held = process.cpu_seconds(), process.peak_mb()
+    code = "x = bytearray(80_000_000); sum(range(10_000_000)); print(1, flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        before_the_end = process.cpu_seconds() - spent
+        more_held = process.peak_mb() - held
+        child.communicate(b"\n")
+
+    if Path("/proc/self/status").exists():
+        assert before_the_end > 0.05
+        assert more_held > 80
+    assert process.cpu_seconds() >= spent
+
+
+def bill_of(*statements: tuple[str, str, str, int]) -> athena_price.Bill:
+    """Return what statements of a state, type, subtype and size cost."""
+    return athena_price.bill_of(
+        [
+            {
+                "Status": {"State": state},
+                "StatementType": kind,
+                "SubstatementType": subtype,
+                "Statistics": {"DataScannedInBytes": size},
+            }
+            for state, kind, subtype, size in statements
+        ]
+    )
+
+
+def test_a_statement_costs_at_least_ten_megabytes() -> None:
+    """By the megabyte, DDL for nothing."""
+    assert bill_of() == athena_price.Bill(statements=0, bytes_scanned=0, dollars=0)
+    bill = bill_of(
+        ("SUCCEEDED", "DML", "INSERT", 7),
+        ("SUCCEEDED", "DML", "SELECT", 20_000_001),
+        ("SUCCEEDED", "DDL", "CREATE_TABLE", 0),
+    )
+    assert (bill.statements, bill.bytes_scanned) == (3, 20_000_008)
+    assert bill.dollars == pytest.approx(31e6 / 1e12 * 5)
+
+
+def test_a_billion_events_a_day_on_paper() -> None:
+    """Bytes grow with events; without increments the n-th day scans n days."""
+    size = {"bytes_read": 4_000_000, "statements": 1, "dollars": 0.0, "equal": True}
+    records = [{"how": how, "scale": "XS", "subjects": {OURS: size}} for how in athena_price.LOADS]
+    records[0]["subjects"] = {OURS: size, athena_price.RECOMPUTE: size}
+
+    found = {each.what: each for each in athena_price.on_paper(records)}
+    assert found[f"{OURS}: one_more_day"].bytes_scanned == 5e12
+    assert found[f"{OURS}: 5 daily loads"].dollars == pytest.approx(125)
+    assert found["5 days without increments"].bytes_scanned == 15e12
+    assert "| one_more_day | XS |" in athena_price.markdown(records)
+
+
+@pytest.mark.slow
+def test_loads_are_billed_at_the_endpoint(
+    dataset: datasets.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every answer is right; a further day scans less than everything."""
+    monkeypatch.setattr(scenarios, "RUNS", tmp_path)
+    records = athena_price.measure("XS", root=dataset.sources.path.parent)
+
+    found = {record["how"]: record["subjects"][OURS] for record in records}
+    assert list(found) == list(athena_price.LOADS)
+    assert all(of["equal"] for of in found.values())
+    assert found["one_more_day"]["bytes_read"] < found["full_load"]["bytes_read"]
+    assert found["nothing_changed"]["statements"] <= 1
+
+
+@pytest.mark.slow
+def test_ingestion_is_compared_on_the_disk_and_on_s3() -> None:
+    """Every subject writes the rows that it should, or is named as skipped."""
+    records = ingestion.measure("XS")
+    assert [record["how"] for record in records] == ["disk", "S3"]
+    assert report.succeeded(records)
+    assert set(records[1]["subjects"]) == {OURS, *forwarding_s3.AWSWRANGLER}
+    assert len(ingestion.markdown(records).splitlines()) == 8
+
+
 def test_two_runs_are_compared_by_subject(tmp_path: Path) -> None:
     """The second over the first, whatever else one of them holds."""
     for name, seconds in (("a", 2.0), ("b", 1.0)):
@@ -350,13 +488,13 @@ def test_lengths_of_polled_statements() -> None:
 
 @pytest.mark.slow
 def test_polling_is_compared_in_one_run() -> None:
-    """Alone and at once, both subjects run every statement, ours with at most five calls a second."""
+    """Alone and at once, every subject runs every statement, ours with at most five calls a second."""
     records = polling.measure("XS")
     assert [record["how"] for record in records] == ["alone", "20 at once"]
     for record, statements in zip(records, (16, 20), strict=True):
         subjects = record["subjects"]
         assert {subject["statements"] for subject in subjects.values()} == {statements}
-        assert set(subjects) == {OURS, polling.PYATHENA}
+        assert set(subjects) == {OURS, polling.PYATHENA, polling.AWSWRANGLER}
         assert all(subject["added_seconds"] >= 0 for subject in subjects.values())
         assert subjects[OURS]["polls_per_second"] <= 5
-    assert len(polling.markdown(records).splitlines()) == 6
+    assert len(polling.markdown(records).splitlines()) == 8

@@ -17,15 +17,8 @@ import dbt.adapters.duckdb  # noqa: F401  (its drivers, before the clock starts)
 import duckdb
 from dbt.cli.main import dbtRunner
 
-from benchmarks.metrics import (
-    EVENTS,
-    EXPERIMENT_ID,
-    EXPOSURE_COLUMNS,
-    GROUPS,
-    SETS,
-    START,
-    MetricSet,
-)
+from benchmarks.metrics import EXPOSURE_COLUMNS, SETS, START
+from benchmarks.peers.models import INCREMENTAL, models
 from benchmarks.process import Cost, Read, serve, shown
 
 if TYPE_CHECKING:
@@ -65,17 +58,16 @@ def prepare(task: Task, load: Load) -> None:
         + (key if key.startswith("[") else f"'{key}'")
         + ") }}\n"
     )
-    models = {
-        "unit_day_exposures": header + _UNIT_DAY_EXPOSURES,
-        "first_exposures": _TABLE + _FIRST_EXPOSURES,
-        "exposures_summary": _TABLE + _EXPOSURES_SUMMARY.replace("LAST", load.days[-1]),
-        "unit_day_metrics": header + _unit_day_metrics(SETS[load.metrics]),
-        "moments": _TABLE + _moments(SETS[load.metrics]),
-        "results": _TABLE + _results(SETS[load.metrics]),
-    }
-    for name, text in models.items():
+    selects = models(
+        SETS[load.metrics],
+        task.sources,
+        f"DATE '{load.days[-1]}'",
+        ref=_ref,
+        since=_since,
+    )
+    for name, text in selects.items():
         place = folder / "models" / f"{name}.sql"
-        place.write_text(text.replace("SOURCES", str(task.sources)), encoding="utf-8")
+        place.write_text((header if name in INCREMENTAL else _TABLE) + text, encoding="utf-8")
 
 
 def load(task: Task, load: Load) -> Cost:
@@ -125,162 +117,17 @@ _TABLE = "{{ config(materialized='table') }}\n"
 _SINCE = """
 {% if is_incremental() %}
   {% set since = run_query("SELECT coalesce(max(ds), DATE '1970-01-01') FROM " ~ this).columns[0].values()[0] %}
-  AND COLUMN.ds >= DATE '{{ since }}'
+  AND COLUMN >= DATE '{{ since }}'
 {% endif %}
 """
 
-_UNIT_DAY_EXPOSURES = f"""
-SELECT
-    unit_id, ds,
-    min(first_seen) AS first_exposure,
-    arg_min(group_id, (first_seen, group_id)) AS group_id,
-    min(group_id) AS min_group_id,
-    max(group_id) AS max_group_id,
-    CASE WHEN count(*) > 1 THEN max(first_seen) END AS crossover_at
-FROM (
-    SELECT x.user_id AS unit_id, x.ds, x.group_id, min(x.exposed_at) AS first_seen
-    FROM read_parquet('SOURCES/exposures/*/*.parquet', hive_partitioning = true) AS x
-    WHERE x.experiment_id = '{EXPERIMENT_ID}' AND x.user_id <> '' AND x.group_id IN {GROUPS}
-    {_SINCE.replace("COLUMN", "x")}
-    GROUP BY ALL
-)
-GROUP BY unit_id, ds
-"""
 
-_FIRST_EXPOSURES = """
-WITH firsts AS (
-    SELECT
-        unit_id,
-        arg_min(group_id, first_exposure) AS group_id,
-        min(first_exposure) AS first_exposure,
-        min(min_group_id) <> max(max_group_id) AS crossover
-    FROM {{ ref('unit_day_exposures') }}
-    GROUP BY unit_id
-),
-crossings AS (
-    SELECT
-        unit_id,
-        min(CASE WHEN d.group_id <> f.group_id THEN d.first_exposure ELSE d.crossover_at END) AS crossover_at
-    FROM {{ ref('unit_day_exposures') }} AS d
-    JOIN firsts AS f USING (unit_id)
-    WHERE f.crossover
-    GROUP BY unit_id
-)
-SELECT f.*, CAST(f.first_exposure AS DATE) AS first_exposure_ds, c.crossover_at
-FROM firsts AS f LEFT JOIN crossings AS c USING (unit_id)
-"""
-
-_EXPOSURES_SUMMARY = f"""
-WITH moves AS (
-    SELECT first_exposure_ds AS ds, group_id, 1 AS came, 0 AS gone FROM {{{{ ref('first_exposures') }}}}
-    UNION ALL
-    SELECT CAST(crossover_at AS DATE), group_id, 0, 1 FROM {{{{ ref('first_exposures') }}}} WHERE crossover
-),
-daily AS (
-    SELECT
-        CAST(d.ds AS DATE) AS ds, g.group_id,
-        CAST(coalesce(sum(came), 0) AS BIGINT) AS daily_first_exposures,
-        CAST(coalesce(sum(gone), 0) AS BIGINT) AS daily_crossovers
-    FROM generate_series(DATE '{START}', DATE 'LAST', INTERVAL 1 DAY) AS d(ds)
-    CROSS JOIN (SELECT unnest({list(GROUPS)}) AS group_id) AS g
-    LEFT JOIN moves AS m ON m.ds = d.ds AND m.group_id = g.group_id
-    GROUP BY d.ds, g.group_id
-)
-SELECT *, CAST(sum(daily_first_exposures - daily_crossovers)
-    OVER (PARTITION BY group_id ORDER BY ds) AS BIGINT) AS cumulative_exposures
-FROM daily
-"""
+def _ref(name: str) -> str:
+    return f"{{{{ ref('{name}') }}}}"
 
 
-def _unit_day_metrics(metrics: MetricSet) -> str:
-    columns = ",\n    ".join(f"{each.sql} AS {each.name}" for each in metrics.aggregates)
-    return f"""
-SELECT
-    f.unit_id, e.ds,
-    {columns}
-FROM read_parquet('SOURCES/events/*/*.parquet', hive_partitioning = true) AS e
-JOIN {{{{ ref('first_exposures') }}}} AS f ON e.user_id = f.unit_id AND e.ts >= f.first_exposure
-WHERE e.event_name IN {EVENTS}
-{_SINCE.replace("COLUMN", "e")}
-GROUP BY f.unit_id, e.ds
-"""
-
-
-def _expressions(metrics: MetricSet, pattern: str) -> dict[str, str]:
-    found = {}
-    for name, (one, other) in metrics.moments.items():
-        column = pattern.format(one)
-        if other is None:
-            found[name] = column
-        elif other == "> 0":
-            found[name] = f"CAST({column} > 0 AS DOUBLE)"
-        else:
-            found[name] = f"{column} * {pattern.format(other)}"
-    return found
-
-
-def _moments(metrics: MetricSet) -> str:
-    names = [each.name for each in metrics.aggregates]
-    values = ", ".join(f"CAST(coalesce(m.{x}, 0) AS DOUBLE) AS {x}" for x in names)
-    zeros = ", ".join(f"0.0::DOUBLE AS {x}" for x in names)
-    befores = ", ".join(f"sum({x}) OVER unit_days - {x} AS {x}_before" for x in names)
-    nows = ", ".join(f"CASE WHEN gone THEN 0 ELSE {x}_before + {x} END AS {x}_now" for x in names)
-    sums = ", ".join(f"sum({sql}) AS {x}" for x, sql in _expressions(metrics, "{}").items())
-    before, now = _expressions(metrics, "{}_before"), _expressions(metrics, "{}_now")
-    moved = ", ".join(f"sum({now[x]} - {before[x]}) AS moved_{x}" for x in metrics.moments)
-    dailies = ", ".join(f"coalesce({x}, 0) AS {x}" for x in metrics.moments)
-    totals = ", ".join(f"coalesce(sum(moved_{x}) OVER days, 0) AS {x}" for x in metrics.moments)
-    return f"""
-WITH counted AS (
-    SELECT m.unit_id, m.ds, f.group_id, false AS gone, {values}
-    FROM {{{{ ref('unit_day_metrics') }}}} AS m JOIN {{{{ ref('first_exposures') }}}} AS f USING (unit_id)
-    WHERE NOT f.crossover OR m.ds < CAST(f.crossover_at AS DATE)
-    UNION ALL
-    SELECT unit_id, CAST(crossover_at AS DATE), group_id, true, {zeros}
-    FROM {{{{ ref('first_exposures') }}}} WHERE crossover
-),
-earlier AS (SELECT *, {befores} FROM counted WINDOW unit_days AS (PARTITION BY unit_id ORDER BY ds)),
-running AS (SELECT *, {nows} FROM earlier),
-moves AS (SELECT ds, group_id, {sums}, {moved} FROM running GROUP BY ds, group_id)
-SELECT 'daily' AS rollup, s.ds, s.group_id, s.cumulative_exposures AS units, {dailies}
-FROM {{{{ ref('exposures_summary') }}}} AS s LEFT JOIN moves USING (ds, group_id)
-UNION ALL
-SELECT 'cumulative', s.ds, s.group_id, s.cumulative_exposures, {totals}
-FROM {{{{ ref('exposures_summary') }}}} AS s LEFT JOIN moves USING (ds, group_id)
-WINDOW days AS (PARTITION BY s.group_id ORDER BY s.ds)
-"""
-
-
-def _results(metrics: MetricSet) -> str:
-    rows = ", ".join(_metric_row(*row) for row in metrics.rows())
-    return f"""
-WITH laid_out AS (
-    SELECT rollup, ds, group_id, units, unnest([{rows}], recursive := true)
-    FROM {{{{ ref('moments') }}}}
-)
-SELECT
-    '{EXPERIMENT_ID}' AS experiment_id, rollup, ds, CAST(NULL AS INTEGER) AS day_index, metric,
-    CAST(NULL AS VARCHAR) AS dimension, CAST(NULL AS VARCHAR) AS dimension_value, group_id, units,
-    total, total_squares,
-    total / nullif(CASE WHEN has_denominator THEN denominator_total ELSE units END, 0) AS mean,
-    CASE WHEN units > 1 THEN (total_squares - total * total / units) / (units - 1) END AS variance,
-    denominator_total, denominator_total_squares, numerator_denominator_product
-FROM laid_out
-"""
-
-
-def _metric_row(
-    name: str, total: str, squares: str, denominator: tuple[str, str, str] | None
-) -> str:
-    below, below_squares, product = denominator or ("NULL::DOUBLE",) * 3
-    # A space between braces: two of them would be Jinja's.
-    return (
-        "{ "
-        f"'metric': '{name}', 'total': {total}, 'total_squares': {squares}, "
-        f"'has_denominator': {denominator is not None}, 'denominator_total': {below}, "
-        f"'denominator_total_squares': {below_squares}, 'numerator_denominator_product': {product}"
-        " }"
-    )
+def _since(column: str) -> str:
+    return _SINCE.replace("COLUMN", column)
 
 
 def answer(task: Task) -> None:
