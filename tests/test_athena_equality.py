@@ -88,27 +88,16 @@ def test_sequences_on_athena(athena_endpoint: Endpoint, chunk: int) -> None:
 
 
 @pytest.mark.slow
-def test_sequences_on_athena_over_several_tables(athena_endpoint: Endpoint) -> None:
-    """Where a table of unit-days takes two aggregates."""
-    drawn = seed(20300202)(
-        settings(QUIET, max_examples=3)(
-            given(metric_histories.histories())(
-                lambda history: play(replace(history, aggregates_per_table=2), athena_endpoint)
-            )
-        )
-    )
-    drawn()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("chunk", range(2))
+@pytest.mark.parametrize(("chunk", "most"), [(0, None), (1, 2)])
 def test_sequences_on_athena_with_metrics_of_every_type(
-    athena_endpoint: Endpoint, chunk: int
+    athena_endpoint: Endpoint, chunk: int, most: int | None
 ) -> None:
-    """Metrics of every type and option, in every rollup: each load is what the definitions say."""
+    """Metrics of every type and option, in every rollup, in one table a source and in tables of two aggregates."""
     drawn = seed(20290102 + chunk)(
         settings(QUIET, max_examples=3)(
-            given(metric_histories.histories())(lambda history: play(history, athena_endpoint))
+            given(metric_histories.histories())(
+                lambda history: play(replace(history, aggregates_per_table=most), athena_endpoint)
+            )
         )
     )
     drawn()

@@ -31,7 +31,6 @@ from statsig_staging.warehouses.athena import dml
 from statsig_staging.warehouses.athena.guard import LONGEST
 from statsig_staging.warehouses.athena.place import Place
 from statsig_staging.warehouses.base import Traits
-from tests import metric_histories
 from tests.factories import (
     ASSIGNMENT_SOURCE,
     EXPERIMENT,
@@ -544,11 +543,3 @@ def test_sequences_of_few_aggregates_per_table() -> None:
     """Metrics come and go, units arrive late, a full refresh comes between: each load is a full one's equal."""
     drawn = settings(QUIET, max_examples=6)(given(histories(), st.integers(1, 2))(play_narrow))
     seed(20300101)(drawn)()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("chunk", range(2))
-def test_sequences_with_metrics_of_every_type(chunk: int) -> None:
-    """Retentions, covariates, extremes and funnels over several tables."""
-    every = given(metric_histories.histories(), st.integers(1, 2))(play_narrow)
-    seed(20300102 + chunk)(settings(QUIET, max_examples=10)(every))()

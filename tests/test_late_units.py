@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 import statsig_staging as staging
+from tests import plain
 from tests.histories import fast_folder
-from tests.worlds import read_tables, write_yaml
+from tests.worlds import World, compare, read_tables, write_yaml
 
 START = date(2024, 6, 3)
 DAYS = 28
@@ -147,6 +148,22 @@ def read(folder: Path) -> dict[str, list[str]]:
         tables = dict(read_tables(engine, project, "123"))
     tables["results"] = tables["results"].drop_columns(["mean", "variance"])
     return {name: sorted(map(repr, table.to_pylist())) for name, table in tables.items()}
+
+
+def test_a_day_that_was_loaded_before_it_was_over_loses_a_unit(tmp_path: Path) -> None:
+    """Its file is replaced before the next load: a unit that is in no file is in no table."""
+    world = World.begin(plain.definitions().spelled_out(), tmp_path / "project")
+    world.add("exposures", [plain.exposure("stays", "control", 0, 1)])
+    world.add("exposures", [plain.exposure("goes", "test", 1, 1)])
+    noon = datetime.combine(plain.day(1), time(12), UTC)
+    with plain.connect(world, noon) as engine:
+        engine.run("123", through=plain.day(1))
+        assert engine.table("123", "first_exposures").num_rows == 2
+    world.put("exposures", max(world.files["exposures"]), [])
+    with plain.connect(world, noon) as engine:
+        engine.run("123", through=plain.day(1))
+        compare(world, engine, plain.day(1))
+        assert engine.table("123", "first_exposures")["unit_id"].to_pylist() == ["stays"]
 
 
 def play(folder: Path, share: float, *, by_arrival: bool) -> float:

@@ -63,7 +63,8 @@ def exposed_days(request: LoadRequest, reasons: Mapping[date, str], published: P
     loaded = Window(request.experiment.start, min(published.watermark, published.through + DAY))
     lost |= request.again.get(source.name, {}).keys()
     old = {day for day in reasons if day in loaded and day in come and day not in lost}
-    fresh = {day for day in reasons if day not in loaded and day not in kept}
+    # A day that was loaded before it was over has rows, of files that may be gone.
+    fresh = {day for day in reasons if day not in loaded and day not in kept and day not in lost}
     # The moment of a context value is not staged, so a day of it cannot be added to.
     can_add = request.traits.reads_chosen_files and not source.context
     added = old | fresh if old and can_add else set()
