@@ -348,14 +348,14 @@ def test_a_wrong_default_is_reported_where_it_stands(tmp_path: Path) -> None:
     defaults = """
 defaults:
   metric_sources: {lookback_days: -1, timestmp: x}
-  metrics: {session: x}
+  metrics: {sesion: x}
   metric: {}
 """
     more = "metric_sources: [{name: b, table: a.b, timestamp: ts, units: {user_id: u}}]"
 
     assert problems(write(tmp_path, staging=MAIN + defaults, more=more)) == [
         "staging.yml: defaults.metric_sources.timestmp: unknown key; did you mean 'timestamp'?",
-        "staging.yml: defaults.metrics.session: option 'session' is not supported yet",
+        "staging.yml: defaults.metrics.sesion: unknown key; did you mean 'session'?",
         "staging.yml: defaults.metric: unknown key; did you mean 'metrics'?",
         "staging.yml: defaults.metric_sources.lookback_days: should be greater than or equal to 0",
     ]

@@ -13,6 +13,7 @@ from statsig_staging.config.kinds import KINDS, LATER_KINDS, models_of
 from statsig_staging.config.metrics import (
     COMPONENTS,
     METRICS,
+    UNLEVELED,
     CompositeTerm,
     Cuped,
     FunnelStep,
@@ -137,6 +138,8 @@ def _with_keys(problem: Problem, model: type[Model], value: Mapping[str, Any]) -
     """Return the problem's message; an unknown key is compared with those of its own mapping."""
     if problem.message != UNKNOWN_KEY:
         return problem.message
+    if problem.location == ("metric_dimensions",) and value.get("type") in UNLEVELED:
+        return f"metric_dimensions do not go with {value['type']}"
     known: Iterable[str] = model.model_fields
     for step in problem.location[:-1]:
         if step in ("numerator", "denominator"):
