@@ -16,15 +16,18 @@ from statsig_staging import config, ledger, state, terms
 from statsig_staging.aggregates import AggregateKind, ValueKind
 from statsig_staging.plan import ColumnType
 from statsig_staging.planner import tables
+from tests.athena_worlds import athena_connection, glue_of
 from tests.markdown import ROOT, blocks, page, sections
 from tests.markdown import tables as tables_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from pydantic import BaseModel
 
     from statsig_staging.plan import Table
+    from tests.athena_endpoint.fixtures import Aws
 
 TYPES = {
     ColumnType.STRING: "string",
@@ -242,6 +245,30 @@ def test_the_numbers_of_the_example_are_right(
 ) -> None:
     """The worked example of docs/metrics.md is what a load of its rows publishes."""
     monkeypatch.chdir(tmp_path)
+    check_example(tmp_path, EXAMPLE["connection"])
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("aws_environment")
+def test_the_numbers_of_the_example_are_right_on_athena(aws: Aws, tmp_path: Path) -> None:
+    """So they are where its rows lie in tables of Glue."""
+    connection = athena_connection(aws)
+    glue_of(aws).create_namespace(connection["database"])
+
+    def lay(name: str) -> None:
+        rows = duckdb.read_csv(str(tmp_path / f"{name}.csv")).to_arrow_table()
+        place = f"s3://{aws.bucket}/sources/{name}"
+        glue_of(aws).create_table(("shop", name), rows.schema, location=place).append(rows)
+
+    check_example(tmp_path, connection, lay)
+
+
+def check_example(
+    tmp_path: Path,
+    connection: Mapping[str, Any],
+    lay: Callable[[str], object] = lambda _: None,
+) -> None:
+    """Load the example of docs/metrics.md, and compare; ``lay`` brings a file to where sources lie."""
     text = page("docs/metrics.md")
     exposures, events, expected = (
         found for found in tables_of(text) if found[0].keys() & {"exposed_at", "ts", "metric"}
@@ -250,11 +277,13 @@ def test_the_numbers_of_the_example_are_right(
         tmp_path / "exposures.csv", [{**row, "experiment_id": "example"} for row in exposures]
     )
     _write_csv(tmp_path / "events.csv", events)
+    for name in ("exposures", "events"):
+        lay(name)
     (metrics,) = blocks(text, "yaml")
     listed = yaml.safe_load(metrics)
     experiment = EXPERIMENT | {"metrics": [metric["name"] for metric in listed["metrics"]]}
     project = staging.Project.model_validate(
-        {**EXAMPLE, **listed, "experiments": [experiment], "root": tmp_path}
+        EXAMPLE | listed | {"connection": connection, "experiments": [experiment], "root": tmp_path}
     )
     with staging.connect(project) as engine:
         engine.run("example", through=date(2026, 1, 2))
