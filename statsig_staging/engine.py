@@ -20,6 +20,7 @@ from statsig_staging import (
     terms,
     upkeep,
 )
+from statsig_staging.collecting import seldom_collected
 from statsig_staging.errors import NoExposuresError, StagingError
 from statsig_staging.executor import Surroundings, execute
 from statsig_staging.forwarded import Kind
@@ -174,6 +175,7 @@ class Engine:
     def _today(self) -> date:
         return self._now().astimezone(UTC).date()
 
+    @seldom_collected
     def _load(self, asked: Asked, *, wait: bool, on_event: Callable[[Event], object]) -> LoadResult:
         began, experiment = monotonic(), asked.experiment
         before = self._reader.loads(experiment.id)

@@ -555,7 +555,7 @@ class TableChange:
             merge_at: So many manifests are put into one.
         """
         metadata = self._transaction.table_metadata
-        files = [_data_file(file, self.schema, metadata.spec()) for file in add]
+        files = _data_files(add, self.schema, metadata.spec())
         snapshot = self._producer(properties, merge_at)
         with snapshot:
             for file in remove:
@@ -745,22 +745,28 @@ def _partition_spec(schema: Schema) -> PartitionSpec:
     )
 
 
-def _data_file(file: WrittenFile, schema: Schema, spec: PartitionSpec) -> DataFile:
-    statistics = data_file_statistics_from_parquet_metadata(
-        parquet_metadata=pq.read_metadata(file.path),
-        stats_columns=compute_statistics_plan(schema, TABLE_PROPERTIES),
-        parquet_column_mapping=parquet_path_to_id_mapping(schema),
-    )
-    partition = Record(_days_since_1970(file.partition)) if file.partition else Record()
-    return DataFile.from_args(
-        content=DataFileContent.DATA,
-        file_path=location_of(file.path),
-        file_format=FileFormat.PARQUET,
-        partition=partition,
-        file_size_in_bytes=file.size,
-        sort_order_id=None,
-        spec_id=spec.spec_id,
-        equality_ids=None,
-        key_metadata=None,
-        **statistics.to_serialized_dict(),
-    )
+def _data_files(
+    files: Iterable[WrittenFile], schema: Schema, spec: PartitionSpec
+) -> list[DataFile]:
+    """Return files with what Iceberg's metadata says about them, from their footers."""
+    wanted = compute_statistics_plan(schema, TABLE_PROPERTIES)
+    ids = parquet_path_to_id_mapping(schema)
+    return [
+        DataFile.from_args(
+            content=DataFileContent.DATA,
+            file_path=location_of(file.path),
+            file_format=FileFormat.PARQUET,
+            partition=Record(_days_since_1970(file.partition)) if file.partition else Record(),
+            file_size_in_bytes=file.size,
+            sort_order_id=None,
+            spec_id=spec.spec_id,
+            equality_ids=None,
+            key_metadata=None,
+            **data_file_statistics_from_parquet_metadata(
+                parquet_metadata=pq.read_metadata(file.path),
+                stats_columns=wanted,
+                parquet_column_mapping=ids,
+            ).to_serialized_dict(),
+        )
+        for file in files
+    ]

@@ -48,12 +48,20 @@ class Copy:
 
 def copy_rows(connection: duckdb.DuckDBPyConnection, copy: Copy) -> list[WrittenFile]:
     """Write the files of a copy; no table knows them yet."""
-    copy.folder.mkdir(parents=True, exist_ok=True)
+    return _run(connection, copy, _statement(copy))
+
+
+def _statement(copy: Copy) -> str:
     place = copy.folder / (uuid.uuid4().hex + ("" if copy.split else ".parquet"))
     given = {column.name for column in copy.columns}
     others = [field for field in copy.schema.fields if field.name not in given]
     select = typed(copy.select, copy.columns, others)
-    cursor = connection.execute(_copy(select, place, copy.schema, split=copy.split))
+    return _copy(select, place, copy.schema, split=copy.split)
+
+
+def _run(connection: duckdb.DuckDBPyConnection, copy: Copy, statement: str) -> list[WrittenFile]:
+    copy.folder.mkdir(parents=True, exist_ok=True)
+    cursor = connection.execute(statement)
     names = [column[0] for column in cursor.description or ()]
     rows = (dict(zip(names, row, strict=True)) for row in cursor.fetchall())
     return list(_written(rows, copy.partition))
@@ -105,13 +113,13 @@ class CopyQueue:
             cursor.close()
 
     def add(self, copy: Copy) -> None:
-        """Have a copy made as soon as a worker is free."""
-        self._running.append(self._pool.submit(self._run, copy))
+        """Have a copy made as soon as a worker is free; its query may be changed afterwards."""
+        self._running.append(self._pool.submit(self._make, copy, _statement(copy)))
 
-    def _run(self, copy: Copy) -> list[WrittenFile]:
+    def _make(self, copy: Copy, statement: str) -> list[WrittenFile]:
         cursor = self._free.get()
         try:
-            return copy_rows(cursor, copy)
+            return _run(cursor, copy, statement)
         finally:
             self._free.put(cursor)
 

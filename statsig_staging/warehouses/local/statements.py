@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from statsig_staging import iceberg, templates
+from statsig_staging import iceberg
 from statsig_staging.errors import WarehouseError
 from statsig_staging.warehouses.local import dialect, files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import date
     from pathlib import Path
 
@@ -48,7 +48,7 @@ class Statements:
     def __init__(self, catalog: Catalog, database: str, root: Path) -> None:
         self._databases = {database: (catalog, database)}
         self._root = root
-        self._translated: dict[int, tuple[exp.Query, exp.Query, StagingTables]] = {}
+        self._shared: dict[int, tuple[exp.Query, _Shared]] = {}
 
     @contextmanager
     def beside(self, name: str, catalog: Catalog, database: str) -> Iterator[None]:
@@ -60,22 +60,28 @@ class Statements:
             del self._databases[name]
 
     def of_batch(self, batch: Batch) -> exp.Query:
-        """Return the DuckDB query of a batch; batches that share a tree share its translation."""
-        known = self._translated.get(id(batch.select))
+        """Return the DuckDB query of a batch.
+
+        Batches that share a tree share its translation, which is filled in for one of them at a time: the query is
+        good until this is called again.
+        """
+        known = self._shared.get(id(batch.select))
         if known is None or known[0] is not batch.select:
             tables = self._staging_tables(batch.select)
-            known = (batch.select, _translation(batch.select, batch.reads, tables), tables)
-            self._translated[id(batch.select)] = known
-        _, translated, tables = known
-        query = templates.bind_texts(translated, batch.values)
-        return self._over_files(query, self._relations(batch.reads), tables)
+            translated = _translation(batch.select, batch.reads, tables)
+            known = (
+                batch.select,
+                _Shared(translated, {read.table for read in batch.reads}, tables),
+            )
+            self._shared[id(batch.select)] = known
+        return known[1].filled_in(batch.values, self._relations(batch.reads))
 
     def of(self, query: exp.Query, reads: Iterable[Read] = ()) -> exp.Query:
         """Return the DuckDB query of a query over staging tables and over the sources in ``reads``."""
         reads = tuple(reads)
         tables = self._staging_tables(query)
         translated = _translation(query, reads, tables)
-        return self._over_files(translated, self._relations(reads), tables)
+        return _over_files(translated, self._relations(reads), tables)
 
     def _relations(self, reads: Iterable[Read]) -> dict[str, exp.Query]:
         return {
@@ -91,11 +97,11 @@ class Statements:
         }
         columns = {table: _dialect_types(found) for table, found in tables.items()}
         staging = self._staging_tables(query)
-        return self._over_files(dialect.translate(query, columns), relations, staging)
+        return _over_files(dialect.translate(query, columns), relations, staging)
 
     def forget(self) -> None:
         """Forget the translations of a write."""
-        self._translated.clear()
+        self._shared.clear()
 
     def _staging_tables(self, query: exp.Query) -> StagingTables:
         """Return the staging tables that a query reads, each looked up once."""
@@ -108,16 +114,58 @@ class Statements:
         }
         return {name: table for name, table in tables.items() if table is not None}
 
-    def _over_files(
-        self, query: exp.Query, relations: Mapping[str, exp.Query], tables: StagingTables
-    ) -> exp.Query:
-        for node in list(query.find_all(exp.Table)):
-            if not node.db:
-                continue
-            source = relations.get(f"{node.db}.{node.name}")
-            relation = _staging_relation(node, tables) if source is None else source.copy()
-            node.replace(relation.subquery(node.alias_or_name, copy=False))
-        return query
+
+class _Shared:
+    """A DuckDB query that many batches are: each has texts and files of sources of its own.
+
+    Args:
+        query: What they share, translated; it is changed.
+        sources: The source tables, ``database.table``, in whose place files are put.
+        tables: The staging tables, whose files are the same for all of them.
+    """
+
+    def __init__(self, query: exp.Query, sources: Collection[str], tables: StagingTables) -> None:
+        self._sources: list[tuple[str, exp.Subquery]] = []
+        for node in _named_tables(query):
+            name = f"{node.db}.{node.name}"
+            relation = exp.select() if name in sources else _staging_relation(node, tables)
+            place = relation.subquery(node.alias_or_name, copy=False)
+            node.replace(place)
+            if name in sources:
+                self._sources.append((name, place))
+        self._texts: list[tuple[str, exp.Expr]] = []
+        for placeholder in list(query.find_all(exp.Placeholder)):
+            text = exp.Literal.string("")
+            placeholder.replace(text)
+            self._texts.append((placeholder.name, text))
+        self._query = query
+
+    def filled_in(self, texts: Mapping[str, str], relations: Mapping[str, exp.Query]) -> exp.Query:
+        """Return the query with the texts and the files of one batch, in place of those before.
+
+        Raises:
+            LookupError: If a parameter is not given.
+        """
+        for name, text in self._texts:
+            text.set("this", texts[name])
+        for table, place in self._sources:
+            place.set("this", relations[table].copy())
+        return self._query
+
+
+def _named_tables(query: exp.Query) -> list[exp.Table]:
+    """Return the tables that a query reads from a database."""
+    return [node for node in query.find_all(exp.Table) if node.db]
+
+
+def _over_files(
+    query: exp.Query, relations: Mapping[str, exp.Query], tables: StagingTables
+) -> exp.Query:
+    for node in _named_tables(query):
+        source = relations.get(f"{node.db}.{node.name}")
+        relation = _staging_relation(node, tables) if source is None else source.copy()
+        node.replace(relation.subquery(node.alias_or_name, copy=False))
+    return query
 
 
 def _translation(query: exp.Query, reads: Iterable[Read], tables: StagingTables) -> exp.Query:

@@ -25,6 +25,7 @@ from statsig_staging.warehouses.local.dialect import (
     texts,
     times,
 )
+from statsig_staging.warehouses.local.dialect.build import Place
 from statsig_staging.warehouses.local.dialect.functions import function_of
 from statsig_staging.warehouses.local.dialect.macros import MACROS, SETTINGS, reason
 from statsig_staging.warehouses.local.dialect.refusals import (
@@ -175,22 +176,22 @@ def _translated(
     root = exp.Paren(this=query.copy())
     for node in _inside_out(root):
         if change := BEFORE_TYPES.get(type(node)):
-            _put(node, change(node))
+            Place.of(node).take(change(node))
     scopes.annotate(root.this, schema)
-    shells = {id(shell): aggregate for aggregate, shell in _shells(root)}
-    copies = {key: aggregate.copy() for key, aggregate in shells.items()}
+    finishing = {id(shell): aggregates.finishing(found) for found, shell in _shells(root)}
     for node in _inside_out(root):
+        place = Place.of(node)
         try:
             found = _translate(node)
         except UnknownTypeError:
             if strict:
                 raise
             continue
-        if id(node) in copies:
-            found = aggregates.finish(copies[id(node)], found.copy())
+        if finish := finishing.get(id(node)):
+            found = finish(found)
         if found is not node:
             found.type = node.type
-            _put(node, found)
+            place.take(found)
     for node in root.walk():
         node.type = None
     result: exp.Expr = root.this
@@ -231,14 +232,7 @@ def _if(node: exp.If) -> exp.Expr:
     comparisons.conditions(node)
     if isinstance(node.parent, exp.Case):
         return node
-    branch = exp.If(this=node.this.copy(), true=node.args["true"].copy())
-    default = node.args.get("false")
-    found = exp.Case(ifs=[branch], default=default.copy() if default else None)
+    branch = exp.If(this=node.this, true=node.args["true"])
+    found = exp.Case(ifs=[branch], default=node.args.get("false"))
     found.type = node.type or UNKNOWN
     return comparisons.one_type(found)
-
-
-def _put(node: exp.Expr, found: exp.Expr) -> None:
-    """Let `found`, which may hold `node`, stand in its place."""
-    if found is not node:
-        node.replace(found)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from statsig_staging.warehouses.local.dialect.build import (
+    Place,
     call,
     case,
     cast,
@@ -81,7 +82,9 @@ def _value(node: exp.Expr) -> exp.Expr:
 
 def _with_value(node: exp.Expr, change: Callable[[exp.Expr, exp.Expr], exp.Expr]) -> exp.Expr:
     value = _value(node)
-    value.replace(change(value.copy(), node))
+    place, found = Place.of(value), change(value, node)
+    if found is not value:
+        place.take(found)
     return node
 
 
@@ -141,31 +144,54 @@ def joined(node: exp.Expr) -> exp.Expr:
     return node
 
 
-def finish(aggregate: exp.Expr, shell: exp.Expr) -> exp.Expr:
-    """Give `shell`, an aggregate with its FILTER and OVER, Athena's type and limits."""
+def finishing(aggregate: exp.Expr) -> Callable[[exp.Expr], exp.Expr]:
+    """Return what gives an aggregate with its FILTER and OVER, once translated, Athena's type and limits.
+
+    Args:
+        aggregate: The aggregate as it was before anything in it was translated.
+    """
     match aggregate:
         case exp.Sum():
-            return _limited(aggregate, shell)
+            return _limiting(_value(aggregate))
         case exp.Avg() if type_of(aggregate).this is DType.FLOAT:
-            return cast(shell, DType.FLOAT)
+            return _as_float
         case exp.Max() if may_be_nan(aggregate.this):
-            return _highest(shell)
+            return _highest
         case exp.Corr():
-            # Trino returns null where the quotient is not finite, DuckDB NaN.
-            return case((call("isfinite", shell), shell.copy()))
+            return _finite
         case _:
-            return shell
+            return _as_it_is
 
 
-def _limited(aggregate: exp.Expr, shell: exp.Expr) -> exp.Expr:
-    """Return the sum as bigint, where DuckDB has a HUGEINT that does not overflow."""
-    value = _value(aggregate)
+def _limiting(value: exp.Expr) -> Callable[[exp.Expr], exp.Expr]:
+    """Return what makes a bigint of a sum, where DuckDB has a HUGEINT that does not overflow."""
     if is_integer(value):
-        return cast(shell, DType.BIGINT)
+        return _as_bigint
     if type_of(value).this is DType.FLOAT:
-        return cast(shell, DType.FLOAT)
+        return _as_float
     if is_floating(value) or digits(type_of(value)):
-        return shell
+        return _as_it_is
+    return _bigint_or_as_it_is
+
+
+def _as_it_is(shell: exp.Expr) -> exp.Expr:
+    return shell
+
+
+def _as_bigint(shell: exp.Expr) -> exp.Expr:
+    return cast(shell, DType.BIGINT)
+
+
+def _as_float(shell: exp.Expr) -> exp.Expr:
+    return cast(shell, DType.FLOAT)
+
+
+def _finite(shell: exp.Expr) -> exp.Expr:
+    """Return null where a quotient is not finite, as Trino does; DuckDB has NaN."""
+    return case((call("isfinite", shell), shell.copy()))
+
+
+def _bigint_or_as_it_is(shell: exp.Expr) -> exp.Expr:
     huge = exp.NEQ(this=call("typeof", shell.copy()), expression=exp.Literal.string("HUGEINT"))
     fits = exp.Between(
         this=shell.copy(),

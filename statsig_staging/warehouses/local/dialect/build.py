@@ -2,10 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from sqlglot import exp
 
 from statsig_staging.warehouses.local.dialect.refusals import athena_name, refused, unknown_type
 from statsig_staging.warehouses.local.dialect.types import Family, family_of, is_unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a node stands, noted before something that may hold it stands there instead."""
+
+    parent: exp.Expr
+    key: str
+    index: int | None
+
+    @classmethod
+    def of(cls, node: exp.Expr) -> Place:
+        """Return the place of a node that stands in a tree."""
+        if node.parent is None or node.arg_key is None:
+            raise TypeError(f"it stands nowhere: {node!r}")
+        return cls(node.parent, node.arg_key, node.index)
+
+    def take(self, found: exp.Expr) -> None:
+        """Let a node stand here."""
+        self.parent.set(self.key, found, self.index)
 
 
 def call(name: str, *arguments: exp.Expr | str | int) -> exp.Anonymous:
@@ -81,8 +103,17 @@ def of_family(value: exp.Expr, wanted: Family, user: exp.Expr) -> exp.Expr:
     return must_type(value, condition, f"{athena_name(user)} takes {wanted}", user)
 
 
-def alike(left: exp.Expr, right: exp.Expr, user: exp.Expr, name: str) -> exp.Expr | None:
-    """Return the guard that Athena takes both types for one; None where the schema tells so."""
+def alike(
+    left: exp.Expr, right: exp.Expr, user: exp.Expr, name: str | None = None
+) -> exp.Expr | None:
+    """Return the guard that Athena takes both types for one; None where the schema tells so.
+
+    Args:
+        left: A value.
+        right: Another one.
+        user: What takes both.
+        name: What a refusal calls that, by default what Athena calls it.
+    """
     families = {family_of(left), family_of(right)}
     if Family.NULL in families or (len(families) == 1 and Family.UNKNOWN not in families):
         return None
@@ -90,4 +121,5 @@ def alike(left: exp.Expr, right: exp.Expr, user: exp.Expr, name: str) -> exp.Exp
         if user.find_ancestor(exp.Try):
             raise unknown_type("TRY", left if is_unknown(left) else right)
         return call("athena_alike", left.copy(), right.copy())
+    name = name or athena_name(user)
     raise refused(name, f"it mixes {family_of(left)} and {family_of(right)}; write a CAST")

@@ -18,7 +18,7 @@ from statsig_staging.warehouses.local.dialect.build import (
     paren,
 )
 from statsig_staging.warehouses.local.dialect.inference import values_of
-from statsig_staging.warehouses.local.dialect.refusals import athena_name, refused
+from statsig_staging.warehouses.local.dialect.refusals import refused
 from statsig_staging.warehouses.local.dialect.types import (
     BOOLEAN,
     Family,
@@ -181,8 +181,7 @@ def simple_case(node: exp.Expr) -> exp.Expr:
 def one_type(node: exp.Expr) -> exp.Expr:
     """Make sure that CASE, IF, COALESCE and the like mix no types that Athena keeps apart."""
     first, *rest = values_of(node)
-    name = "CASE" if isinstance(node, exp.Case) else athena_name(node)
-    guards = [alike(first, other, node, name) for other in rest]
+    guards = [alike(first, other, node) for other in rest]
     needed = list({guard.sql(): guard for guard in guards if guard}.values())
     if not needed:
         return node
@@ -208,7 +207,7 @@ def _is_predicate(value: exp.Expr) -> bool:
 def extreme(node: exp.Expr) -> exp.Expr:
     """Return GREATEST or LEAST, null when any value is null; NaN is neither."""
     values = [value.copy() for value in values_of(node)]
-    guards = [alike(values[0], value, node, athena_name(node)) for value in values[1:]]
+    guards = [alike(values[0], value, node) for value in values[1:]]
     needed = [guard for guard in guards if guard]
     found: exp.Expr = call(node.key, *values)
     if isinstance(node, exp.Greatest) and any(may_be_nan(value) for value in values):
@@ -237,7 +236,7 @@ def united(node: exp.Expr) -> exp.Expr:
         return node
     for left, right in zip(*selects, strict=False):
         if not is_unknown(left) and not is_unknown(right):
-            alike(left, right, node, athena_name(node))
+            alike(left, right, node)
     return node
 
 

@@ -47,7 +47,7 @@ def plus(node: exp.Expr) -> exp.Expr:
         return times.shift(node)
     if families == {Family.MOMENT}:
         raise refused("date - date", "the engines return different types; write date_diff")
-    left, right = (of_family(side.copy(), NUMBER, node) for side in (node.this, node.expression))
+    left, right = (of_family(side, NUMBER, node) for side in (node.this, node.expression))
     return type(node)(this=left, expression=right)
 
 
