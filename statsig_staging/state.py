@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -329,7 +329,7 @@ _FILES_SCHEMA = pa.schema(
 
 def _file_row(file: SourceFile) -> dict[str, object]:
     return {
-        **asdict(file),
+        **{each.name: getattr(file, each.name) for each in fields(file)},
         "columns": json.dumps(dict(file.columns)),
         "days": list(file.days),
         "nulls": _json(dict(file.nulls)),

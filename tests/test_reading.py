@@ -89,6 +89,22 @@ def test_one_new_day_opens_its_files(world: World) -> None:
     }
 
 
+def test_one_new_day_opens_no_staged_day(world: World) -> None:
+    """Of the tables by day it reads what it has just written: a hundredth day costs what the tenth did."""
+    warehouse = world.folder / "warehouse"
+    before = {
+        str(file.relative_to(warehouse))
+        for table in ("unit_day_exposures", "unit_day_metrics_events", "unit_day_metrics_orders")
+        for file in warehouse.rglob(f"{table}/data/*.parquet")
+    }
+    assert len(before) == 3 * DAYS
+    add_day(world, DAYS)
+
+    with opens_below(warehouse) as opens:
+        load(world, DAYS + 1)
+        assert not opens.files() & before
+
+
 def test_a_late_file_opens_its_day(world: World) -> None:
     """A file for a day ten days back: itself, and what else that source holds of that day."""
     late = DAYS - 11

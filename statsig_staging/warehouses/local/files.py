@@ -47,10 +47,10 @@ def expand(patterns: Iterable[str], root: Path) -> list[Path]:
     Names that begin with ``_`` or ``.`` are hidden, as they are for Athena.
     """
     found = {
-        Path(name)
+        path
         for pattern in patterns
-        for name in glob.glob(str(root / pattern), recursive=True)  # noqa: PTH207
-        if not Path(name).name.startswith(("_", ".")) and Path(name).is_file()
+        for path in map(Path, glob.glob(str(root / pattern), recursive=True))  # noqa: PTH207
+        if not path.name.startswith(("_", ".")) and path.is_file()
     }
     return sorted(found)
 

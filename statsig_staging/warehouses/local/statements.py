@@ -9,7 +9,7 @@ from sqlglot import exp
 
 from statsig_staging import iceberg
 from statsig_staging.errors import WarehouseError
-from statsig_staging.warehouses.local import dialect, files
+from statsig_staging.warehouses.local import dialect, files, pruning
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -187,7 +187,9 @@ def _staging_relation(node: exp.Table, tables: StagingTables) -> exp.Query:
         raise WarehouseError(f"table {node.db}.{node.name} does not exist")
     version = node.args.get("version")
     snapshot_id = int(version.expression.name) if version is not None else None
-    current = iceberg.data_files(table, snapshot_id)
+    found = iceberg.data_files(table, snapshot_id)
+    needed = pruning.needed(node, (iceberg.partition_date(file) for file in found))
+    current = [file for file in found if iceberg.partition_date(file) in needed]
     return files_relation(table, current, iceberg.schema_at(table, snapshot_id))
 
 
