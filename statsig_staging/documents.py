@@ -7,16 +7,16 @@ from dataclasses import asdict
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, assert_never
 
-from sqlglot import exp
-
 from statsig_staging.collecting import seldom_collected
 from statsig_staging.days import in_words
 from statsig_staging.plan import Check, CreateTable, Drop, Merge, Replace, ReplacePartitions
+from statsig_staging.templates import Blanks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     import pyarrow as pa
+    from sqlglot import exp
 
     from statsig_staging.plan import Batch, Plan, Step
     from statsig_staging.reader import ExperimentStatus
@@ -253,23 +253,29 @@ def _text(select: exp.Query) -> str:
 
 
 def _selects(step: Step) -> Iterator[tuple[str, exp.Query]]:
+    """Yield what each statement of a step is for and its SELECT, which is good until the next one."""
     if step.guard is not None:
         yield f"{step.name}, first: the earliest day that has to be restated", step.guard
     if isinstance(step.action, Check):
         yield f"{step.name}: check", step.action.select
     batches = batches_of(step)
-    for number, batch in enumerate(batches, start=1):
+    filled = _filled(batches)
+    for number, (batch, select) in enumerate(zip(batches, filled, strict=True), start=1):
         position = f", statement {number} of {len(batches)}" if len(batches) > 1 else ""
         days = f", {in_words(batch.partitions)}" if batch.partitions else ""
-        yield f"{step.name}{position}: {kind_of(step)} {table_of(step)}{days}", _filled(batch)
+        yield f"{step.name}{position}: {kind_of(step)} {table_of(step)}{days}", select
 
 
-def _filled(batch: Batch) -> exp.Query:
-    """Return the SELECT of a batch with its parameters filled in."""
-    if not batch.values:
-        return batch.select
-    texts = {name: exp.Literal.string(text) for name, text in batch.values.items()}
-    filled = exp.replace_placeholders(batch.select, **texts)
-    if not isinstance(filled, exp.Query):
-        raise TypeError(f"a query became {type(filled).__name__}")
-    return filled
+def _filled(batches: Iterable[Batch]) -> Iterator[exp.Query]:
+    """Yield the SELECT of each batch with its parameters filled in; those that share a tree share a copy of it."""
+    known: dict[int, tuple[exp.Query, Blanks]] = {}
+    for batch in batches:
+        if not batch.values:
+            yield batch.select
+            continue
+        if id(batch.select) not in known:
+            select = batch.select.copy()
+            known[id(batch.select)] = (select, Blanks(select))
+        select, blanks = known[id(batch.select)]
+        blanks.fill(batch.values)
+        yield select

@@ -292,10 +292,13 @@ def _tree(tokens: list[Token], sql: str) -> exp.Expr:
 
 
 def without_positions(tree: exp.Expr) -> exp.Expr:
-    """Return a tree that has forgotten where in the text it stood, which every copy of it would copy."""
+    """Return a tree that has forgotten where in the text it stood, which every copy of it would copy.
+
+    None instead of an empty dict: sqlglot 30 copies that too, which took half of the time of a copy.
+    """
     for node in tree.walk():
         if node.meta_get("line") is not None:
-            node.meta.clear()
+            node._meta = None  # noqa: SLF001
     return tree
 
 

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from yaml.constructor import SafeConstructor
 
 from statsig_staging import config
+from statsig_staging.collecting import seldom_collected
 from statsig_staging.config import KINDS, Location, Problem
 from statsig_staging.errors import ConfigError
 from statsig_staging.expressions import suggestion
@@ -30,6 +31,7 @@ _SHORT_VALUE = 4
 _LONGEST_LINE = 1_000
 
 
+@seldom_collected
 def load_project(path: str | os.PathLike[str]) -> Project:
     """Return the project that lies in the folder ``path``.
 

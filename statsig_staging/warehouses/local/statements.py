@@ -9,6 +9,7 @@ from sqlglot import exp
 
 from statsig_staging import iceberg
 from statsig_staging.errors import WarehouseError
+from statsig_staging.templates import Blanks
 from statsig_staging.warehouses.local import dialect, files, pruning
 
 if TYPE_CHECKING:
@@ -133,11 +134,7 @@ class _Shared:
             node.replace(place)
             if name in sources:
                 self._sources.append((name, place))
-        self._texts: list[tuple[str, exp.Expr]] = []
-        for placeholder in list(query.find_all(exp.Placeholder)):
-            text = exp.Literal.string("")
-            placeholder.replace(text)
-            self._texts.append((placeholder.name, text))
+        self._blanks = Blanks(query)
         self._query = query
 
     def filled_in(self, texts: Mapping[str, str], relations: Mapping[str, exp.Query]) -> exp.Query:
@@ -146,8 +143,7 @@ class _Shared:
         Raises:
             LookupError: If a parameter is not given.
         """
-        for name, text in self._texts:
-            text.set("this", texts[name])
+        self._blanks.fill(texts)
         for table, place in self._sources:
             place.set("this", relations[table].copy())
         return self._query
