@@ -47,9 +47,9 @@ def test_sequences(chunk: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("chunk", range(6))
+@pytest.mark.parametrize("chunk", range(30))
 def test_many_sequences(chunk: int) -> None:
-    """A hundred and twenty more; ``--sequences`` plays as many as one has time for."""
+    """Six hundred more; ``--sequences`` plays as many as one has time for."""
     play_histories(20270102 + chunk, CHUNK)
 
 
