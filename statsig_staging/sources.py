@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from statsig_staging.names import digest
@@ -89,15 +90,22 @@ class SourceFile:
     @property
     def fingerprint(self) -> str:
         """A digest that differs when the file's content does; a file that was only touched keeps it."""
-        return self.identity or digest(
-            self.path, str(self.size), str(self.modified_ns), str(self.changed_ns), length=16
-        )
+        return self.identity or _stamp(self.path, self.size, self.modified_ns, self.changed_ns)
 
     def prints(self, day: date | None = None) -> tuple[str, ...]:
         """Return what tells the file's rows apart, on one day or altogether."""
         if not self.stands_for:
             return (self.fingerprint,)
         return tuple(self.stands_for.get("" if day is None else day.isoformat(), ()))
+
+
+STAMPS_KEPT = 65_536
+"""A load asks for each file's fingerprint half a dozen times, and a file is a new object in each of its places."""
+
+
+@lru_cache(STAMPS_KEPT)
+def _stamp(path: str, size: int, modified_ns: int, changed_ns: int) -> str:
+    return digest(path, str(size), str(modified_ns), str(changed_ns), length=16)
 
 
 def heirs(gone: Iterable[SourceFile], added: Iterable[SourceFile]) -> list[SourceFile]:

@@ -45,7 +45,7 @@ def statistics(wanted: Results, chosen: Sequence[Statistic], rollups: Sequence[s
             "exposures_summary": wanted.summary,
             "unit_days": moments.unit_days(wanted, wanted.totals, names.aggregates),
             "statistic_keys": moments.keys(rollups, chosen),
-            "days": exposures.listed_days(wanted.days),
+            "days": exposures.listed_days(wanted.recent),
             "rollups": templates.listed("r", ["rollup"], [[rollup] for rollup in rollups]),
         },
         values={

@@ -64,12 +64,7 @@ class Direct:
     @property
     def days(self) -> tuple[date, ...]:
         """The days that are computed."""
-        if self.wanted.only_latest:
-            return (self.wanted.days[-1],)
-        if not self.wanted.keeps:
-            return tuple(self.wanted.days)
-        since = tuple(day for day in self.wanted.days if day >= self.wanted.since)
-        return since or (self.wanted.days[-1],)
+        return self.wanted.recent[-1:] if self.wanted.only_latest else self.wanted.recent
 
     @property
     def is_apart(self) -> bool:

@@ -69,6 +69,12 @@ class Results:
         return self.published is not None and self.since > self.days[0]
 
     @property
+    def recent(self) -> tuple[date, ...]:
+        """The days whose rows are not kept, and at least the last."""
+        since = tuple(day for day in self.days if not self.keeps or day >= self.since)
+        return since or (self.days[-1],)
+
+    @property
     def carries(self) -> bool:
         """Whether the days up to some day come as totals already."""
         return all(source.carried is not None for source in self.totals)

@@ -1134,8 +1134,6 @@ FROM (
       SELECT
         d.ds
       FROM (VALUES
-        (CAST('2026-01-01' AS DATE)),
-        (CAST('2026-01-02' AS DATE)),
         (CAST('2026-01-03' AS DATE)),
         (CAST('2026-01-04' AS DATE))) AS d(ds)
     ) AS d
