@@ -14,6 +14,7 @@ from sqlglot import exp
 from statsig_staging import expressions, templates
 from statsig_staging.templates import (
     DIALECT,
+    Blanks,
     aliased,
     bind,
     literal,
@@ -185,6 +186,20 @@ def test_tables_and_values_are_filled_in() -> None:
     assert text(bound) == (
         "SELECT m.unit_id, m.ds FROM db.m AS m JOIN db.l AS l ON l.unit_id = m.unit_id WHERE TRUE"
     )
+
+
+def test_blanks_are_filled_in_again_and_again() -> None:
+    """Each time every parameter says what was given last, whatever is in the text."""
+    query = sqlglot.parse_one("SELECT :day AS a, t.x FROM t WHERE t.ds = :day OR t.y = :other")
+    blanks = Blanks(query)
+    for day in ("2026-01-01", "it's', ''"):
+        blanks.fill({"day": day, "other": ":day"})
+
+        found = [node.name for node in query.find_all(exp.Literal)]
+        assert sorted(found) == sorted([day, day, ":day"])
+        assert sqlglot.parse_one(query.sql()) == query
+    with pytest.raises(LookupError):
+        blanks.fill({"day": "2026-01-01"})
 
 
 def test_binding_leaves_the_template_alone() -> None:
