@@ -16,7 +16,7 @@ from sqlglot import exp
 from tenacity import Retrying, retry_if_result, stop_after_attempt, wait_random_exponential
 
 from statsig_staging import journal
-from statsig_staging.errors import LoadConflictError, WarehouseError
+from statsig_staging.errors import LoadConflictError, StagingError, WarehouseError
 from statsig_staging.journal import JobState, Outcome
 from statsig_staging.names import TableName
 from statsig_staging.plan import Column, ColumnType, Table
@@ -209,15 +209,21 @@ def _append(
     def attempt() -> bool:
         table = ledger_table()
         before = warehouse.version(table)
-        unsure = rows.keys() - sure
-        present = _present(warehouse, database, before, unsure) if before and unsure else set()
+        compact = before is not None and _has_many_files(warehouse, before)
+        try:
+            present = _present(warehouse, database, before, rows.keys() - sure)
+            kept = (
+                _all(warehouse, database, before) if before and compact else _SCHEMA.empty_table()
+            )
+        except StagingError:
+            # The files of a version go with the second append after it: these were faster.
+            if warehouse.version(table) == before:
+                raise
+            return False
         new = [row for load_id, found in rows.items() if load_id not in present for row in found]
         if not new:
             return True
-        added = pa.Table.from_pylist(new, schema=_SCHEMA)
-        compact = before is not None and _has_many_files(warehouse, before)
-        if before is not None and compact:
-            added = pa.concat_tables([_all(warehouse, database, before), added])
+        added = pa.concat_tables([kept, pa.Table.from_pylist(new, schema=_SCHEMA)])
         keep = (before.tag,) if before is not None else ()
         stamp = Stamp(load_id=new[-1]["dag_id"], step=NAME, keep_tags=keep)
         confirm()
@@ -240,9 +246,11 @@ def _give_up(state: RetryCallState) -> None:
 
 
 def _present(
-    warehouse: Warehouse, database: str, version: TableVersion, load_ids: Iterable[str]
+    warehouse: Warehouse, database: str, version: TableVersion | None, load_ids: Collection[str]
 ) -> set[str]:
     """Return those of some loads that are in the ledger."""
+    if version is None or not load_ids:
+        return set()
     query = (
         exp.select(_column("dag_id"))
         .distinct()

@@ -13,7 +13,7 @@ import pytest
 
 from statsig_staging import journal, ledger
 from statsig_staging.config import LocalConnection
-from statsig_staging.errors import LoadConflictError
+from statsig_staging.errors import LoadConflictError, StepFailedError
 from statsig_staging.journal import Journal, OpenJournal, Outcome
 from statsig_staging.plan import Table
 from statsig_staging.warehouses.base import Stamp, TableVersion
@@ -308,6 +308,48 @@ def test_an_append_begins_anew_where_the_table_has_moved(local: LocalWarehouse) 
     assert len(asked) == 2
     assert {row[0] for row in jobs(warehouse)} == {"a", "other"}
     assert {row[0] for row in jobs(warehouse, "456")} == {"other"}
+
+
+def test_an_append_begins_anew_where_what_it_reads_is_gone(
+    local: LocalWarehouse, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two appends of others took the files of the version whose rows were to become one file."""
+    for number in range(few):
+        record(local, publish(begin(local, f"load {number}")))
+    others = [publish(begin(local, f"other {number}", number)) for number in ("456", "789")]
+    ended, fetch = publish(begin(local)), local.fetch
+
+    def late(*asked: Any) -> Any:
+        while others:
+            other = others.pop()
+            assert record(local, other, experiment_id=other.experiment_id) == ()
+        return fetch(*asked)
+
+    monkeypatch.setattr(local, "fetch", late)
+
+    assert record(local, ended) == ()
+
+    assert len(jobs(local)) == len(set(jobs(local))) == (few + 3) * len(STEPS)
+
+
+def test_a_ledger_that_cannot_be_read_is_a_warning(
+    local: LocalWarehouse, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nobody was faster, reading it again would not help."""
+    for number in range(few):
+        record(local, publish(begin(local, f"load {number}")))
+    asked: list[object] = []
+
+    def broken(*_: object) -> None:
+        asked.append(1)
+        raise StepFailedError("the disk is gone")
+
+    monkeypatch.setattr(local, "fetch", broken)
+
+    (warning,) = record(local, publish(begin(local)))
+
+    assert "the disk is gone" in warning
+    assert len(asked) == 1
 
 
 def test_a_ledger_that_never_rests_is_a_warning() -> None:

@@ -191,6 +191,7 @@ def test_tables_and_values_are_filled_in() -> None:
 def test_blanks_are_filled_in_again_and_again() -> None:
     """Each time every parameter says what was given last, whatever is in the text."""
     query = sqlglot.parse_one("SELECT :day AS a, t.x FROM t WHERE t.ds = :day OR t.y = :other")
+    assert isinstance(query, exp.Query)
     blanks = Blanks(query)
     for day in ("2026-01-01", "it's', ''"):
         blanks.fill({"day": day, "other": ":day"})
