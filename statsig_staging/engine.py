@@ -175,7 +175,6 @@ class Engine:
     def _today(self) -> date:
         return self._now().astimezone(UTC).date()
 
-    @seldom_collected
     def _load(self, asked: Asked, *, wait: bool, on_event: Callable[[Event], object]) -> LoadResult:
         began, experiment = monotonic(), asked.experiment
         before = self._reader.loads(experiment.id)
@@ -208,6 +207,7 @@ class Engine:
 
         return again
 
+    @seldom_collected
     def _run(self, load: _Load, lease: HeldLease) -> LoadResult:
         self._warehouse.settle(load.experiment.id)
         unrecorded = self._record(load, lease, lambda: load.published)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from statsig_staging.collecting import seldom_collected
 from statsig_staging.plan import Check, CreateTable, Drop, Merge, Replace, ReplacePartitions
 from statsig_staging.results import (
     BatchFinished,
@@ -72,7 +71,6 @@ class Surroundings:
     after_step: Callable[[StepResult], object] = lambda _: None
 
 
-@seldom_collected
 def execute(plan: Plan, around: Surroundings) -> Execution:
     """Run the steps of ``plan`` in an order that respects their needs.
 

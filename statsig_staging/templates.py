@@ -86,8 +86,7 @@ def bind_texts(query: exp.Query, texts: Mapping[str, str]) -> exp.Query:
         LookupError: If the query has a parameter that is not given.
     """
     bound = query.copy()
-    for placeholder in list(bound.find_all(exp.Placeholder)):
-        placeholder.replace(exp.Literal.string(texts[placeholder.name]))
+    Blanks(bound).fill(texts)
     return bound
 
 
